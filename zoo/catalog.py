@@ -1,0 +1,80 @@
+"""The one place that names every family and target: spec class -> "module:Class", imported on first use."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.made import MadeSpec
+from zoo.specs.models.pixelcnn import PixelCnnSpec
+from zoo.specs.objectives import ObjectiveSpec, ReverseKlSpec
+from zoo.specs.targets.base import TargetSpec
+from zoo.specs.targets.ising import IsingSpec
+
+if TYPE_CHECKING:
+    from zoo.core.models import Model
+    from zoo.core.spaces import Space
+    from zoo.core.targets import Target
+    from zoo.objectives.base import Objective
+
+TARGETS: dict[type[TargetSpec], str] = {
+    IsingSpec: "zoo.targets.ising:Ising",
+}
+
+MODELS: dict[type[ModelSpec], str] = {
+    MadeSpec: "zoo.models.made:Made",
+    PixelCnnSpec: "zoo.models.pixelcnn:PixelCnn",
+}
+
+OBJECTIVES: dict[type[ObjectiveSpec], str] = {
+    ReverseKlSpec: "zoo.objectives.reverse_kl:ReverseKl",
+}
+
+
+def tag_of(spec_class: type[TargetSpec | ModelSpec | ObjectiveSpec]) -> str:
+    """The word that names a spec class in JSON: its ``kind`` or ``family``."""
+    field = "family" if issubclass(spec_class, ModelSpec) else "kind"
+    return str(spec_class.model_fields[field].default)
+
+
+class _OneOf:
+    """Validation of a spec by the class that its tag field names; an unknown tag is answered with the known ones."""
+
+    def __init__(self, tag_field: str, table: Mapping[type[Any], str]) -> None:
+        self._tag_field = tag_field
+        self._table = table
+
+    def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices = {tag_of(spec_class): handler.generate_schema(spec_class) for spec_class in self._table}
+        return core_schema.tagged_union_schema(choices, discriminator=self._tag_field)
+
+
+AnyTarget = Annotated[TargetSpec, _OneOf("kind", TARGETS)]
+AnyModel = Annotated[ModelSpec, _OneOf("family", MODELS)]
+AnyObjective = Annotated[ObjectiveSpec, _OneOf("kind", OBJECTIVES)]
+
+
+def build_target(spec: TargetSpec) -> "Target":
+    """The physical system that ``spec`` describes."""
+    target: Target = _load(TARGETS[type(spec)])(spec)
+    return target
+
+
+def build_model(spec: ModelSpec, space: "Space", seed: int) -> "Model":
+    """An untrained model on ``space``, its weights drawn from ``seed``."""
+    model: Model = _load(MODELS[type(spec)])(spec, space, seed)
+    return model
+
+
+def build_objective(spec: ObjectiveSpec) -> "Objective":
+    """The training principle that ``spec`` describes."""
+    objective: Objective = _load(OBJECTIVES[type(spec)])(spec)
+    return objective
+
+
+def _load(path: str) -> Any:  # noqa: ANN401 - the class behind a catalogue line
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,42 @@
+"""Random numbers as an argument: counter-based streams, so that any part can be made anywhere, again and alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_WORDS_PER_COUNTER = 4  # Philox4x64 makes four 64-bit words for each value of its counter
+_FLOATS_PER_COUNTER = 2 * _WORDS_PER_COUNTER  # a float32 takes 32 bits
+
+
+@dataclass(frozen=True)
+class RandomStream:
+    """Uniform random numbers that are a pure function of (seed, domain, sample index, position).
+
+    Philox4x64-10 (Salmon et al., SC 2011) with key (seed, domain); sample i owns its own range of counters, so the
+    numbers of a sample do not depend on how many others are drawn with it.  ``first`` is the index of the first sample.
+    """
+
+    seed: int
+    domain: int = 0
+    first: int = 0
+
+    def at(self, first: int) -> "RandomStream":
+        """The same stream, starting at sample index ``first``."""
+        return RandomStream(self.seed, self.domain, first)
+
+    def child(self, domain: int) -> "RandomStream":
+        """An independent stream of the same seed, e.g. one for each training step."""
+        return RandomStream(self.seed, domain)
+
+    def uniforms(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "sample {per_sample}"]:
+        """Uniform float32 numbers in [0, 1), shape (num_samples, per_sample)."""
+        counters = -(-per_sample // _FLOATS_PER_COUNTER)
+        key = np.array([self.seed, self.domain], dtype=np.uint64)
+        bits = np.random.Philox(key=key, counter=self.first * counters)
+        block = np.random.Generator(bits).random((num_samples, counters * _FLOATS_PER_COUNTER), dtype=np.float32)
+        return torch.from_numpy(block)[:, :per_sample].to(device)

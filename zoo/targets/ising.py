@@ -1,0 +1,73 @@
+"""The Ising model on chains, square and cubic lattices."""
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor
+
+from zoo.core.spaces import Spins
+from zoo.core.targets import HasExactFreeEnergy, Target
+from zoo.exact.ising import exact_reference
+from zoo.specs.estimate import ExactReference
+from zoo.specs.targets.base import Symmetry
+from zoo.specs.targets.ising import IsingSpec
+
+
+@final
+class Ising(Target, HasExactFreeEnergy):
+    """E(s) = -J sum_<ij> s_i s_j - h sum_i s_i on a hypercubic lattice, energies in the unit of J and h.
+
+    A periodic length of 2 counts each bond twice; a length of 1 has no bond in its direction.
+
+    Source: Ising, Z. Phys. 31, 253 (1925).
+    """
+
+    def __init__(self, spec: IsingSpec) -> None:
+        self.spec = spec
+        self._space = Spins(spec.space)
+
+    @property
+    def space(self) -> Spins:
+        """Spins of shape ``spec.shape``."""
+        return self._space
+
+    @property
+    def symmetries(self) -> frozenset[Symmetry]:
+        """Spin flip at h = 0."""
+        return self.spec.symmetries
+
+    def energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """E(s), float64, shape (batch,)."""
+        return -self.spec.J * self._bond_sum(x) - self.spec.h * _site_sum(x)
+
+    def observables(self, x: Num[Tensor, "batch *event"]) -> dict[str, Float[Tensor, " batch"]]:
+        """``energy_per_site`` in the unit of J; ``magnetization`` and its modulus per site, dimensionless."""
+        n = self.space.num_sites
+        magnetization = _site_sum(x) / n
+        return {
+            "energy_per_site": self.energy(x) / n,
+            "magnetization": magnetization,
+            "abs_magnetization": magnetization.abs(),
+        }
+
+    def exact_reference(self, beta: float) -> ExactReference:
+        """Exact -ln Z by the first method that applies; see ``zoo.exact.ising``."""
+        return exact_reference(self.spec, beta)
+
+    def _bond_sum(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """sum_<ij> s_i s_j, exact in float32 below 2^24 bonds."""
+        s = x.to(torch.float32)
+        total = torch.zeros(s.shape[0], dtype=torch.float64, device=s.device)
+        for axis, length in enumerate(self.spec.shape, start=1):
+            if length == 1:
+                continue
+            bonds = s.narrow(axis, 1, length - 1) * s.narrow(axis, 0, length - 1)
+            total += bonds.flatten(1).sum(1)
+            if self.spec.periodic:
+                total += (s.select(axis, 0) * s.select(axis, length - 1)).reshape(s.shape[0], -1).sum(1)
+        return total
+
+
+def _site_sum(x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+    return x.flatten(1).sum(1, dtype=torch.float64)
