@@ -13,7 +13,7 @@ from zoo.core.targets import ThermodynamicState
 
 @dataclass(frozen=True)
 class Loss:
-    """``value`` is differentiated; ``log_weights`` = -beta E(x) - ln q(x), float64, detached, say how good the model is."""
+    """``value`` is differentiated; ``log_weights`` = -beta E(x) - ln q(x) are float64 and detached."""
 
     value: Float[Tensor, ""]
     log_weights: Float[Tensor, " batch"]

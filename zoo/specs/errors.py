@@ -54,6 +54,13 @@ class LimitExceededError(InvalidValueError):
     reason = "LIMIT_EXCEEDED"
 
 
+class UnauthenticatedError(HelmholtzError):
+    """The request carries no API key, or one that is not known here."""
+
+    title = "An API key is needed"
+    reason = "UNAUTHENTICATED"
+
+
 class NotFoundError(HelmholtzError):
     """What was asked for does not exist."""
 

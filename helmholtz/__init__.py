@@ -1,0 +1,55 @@
+"""Helmholtz from Python: ``from helmholtz import Client``."""
+
+from helmholtz.client import Client
+from helmholtz.connection import RetryPolicy
+from helmholtz.errors import (
+    AnsweredAsJobError,
+    ApiError,
+    ConflictError,
+    HelmholtzError,
+    InvalidArgumentError,
+    InvalidValueError,
+    JobCancelledError,
+    JobFailedError,
+    NotFoundError,
+    ServiceUnreachableError,
+    UnavailableError,
+    UnexpectedAnswerError,
+    WaitTimeoutError,
+)
+from helmholtz.events import Event
+from helmholtz.results import (
+    EnergyResult,
+    FreeEnergyResult,
+    Job,
+    LogLikelihoodResult,
+    Reference,
+    SampleResult,
+    Version,
+)
+
+__all__ = [
+    "AnsweredAsJobError",
+    "ApiError",
+    "Client",
+    "ConflictError",
+    "EnergyResult",
+    "Event",
+    "FreeEnergyResult",
+    "HelmholtzError",
+    "InvalidArgumentError",
+    "InvalidValueError",
+    "Job",
+    "JobCancelledError",
+    "JobFailedError",
+    "LogLikelihoodResult",
+    "NotFoundError",
+    "Reference",
+    "RetryPolicy",
+    "SampleResult",
+    "ServiceUnreachableError",
+    "UnavailableError",
+    "UnexpectedAnswerError",
+    "Version",
+    "WaitTimeoutError",
+]

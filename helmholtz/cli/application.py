@@ -1,0 +1,74 @@
+"""The command tree, with ``--url`` and ``--json`` accepted before and after a command's name."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from helmholtz.cli import inference, jobs, models, server, zoo
+from helmholtz.cli.session import ApiKey, AsJson, LocalUrl, Url
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's callback
+    if value:
+        typer.echo(f"helmholtz {version('helmholtz')}")
+        raise typer.Exit
+
+
+ShowVersion = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version", expose_value=False),
+]
+
+
+def _root(
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,  # noqa: FBT002
+    show_version: ShowVersion = False,  # noqa: FBT002
+) -> None:
+    """Trains, versions and serves generative models: samples, log-likelihoods, free energies."""
+
+
+def _anywhere(url: LocalUrl = None, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Carries the options that every command takes."""
+
+
+def application() -> typer.Typer:
+    """The commands and groups."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    app.callback()(_root)
+    app.command("serve")(server.serve)
+    app.command("demo")(server.demo)
+    app.command("train")(jobs.train)
+    app.add_typer(jobs.app, name="jobs")
+    app.add_typer(models.app, name="models")
+    app.command("sample")(inference.sample)
+    app.command("log-likelihood")(inference.log_likelihood)
+    app.command("free-energy")(inference.free_energy)
+    app.add_typer(zoo.app, name="zoo")
+    app.command("energy")(zoo.energy)
+    app.command("reference")(zoo.reference)
+    app.command("info")(zoo.info)
+    return app
+
+
+def command() -> Any:  # noqa: ANN401 - typer's own copy of click is private
+    """The runnable command tree."""
+    carrier = typer.Typer(add_completion=False)
+    carrier.command()(_anywhere)
+    extra = get_command(carrier).params
+    tree = get_command(application())
+    for leaf in _leaves(tree):
+        leaf.params += extra
+    return tree
+
+
+def _leaves(tree: Any) -> Iterator[Any]:  # noqa: ANN401 - typer's own copy of click is private
+    for child in tree.commands.values():
+        if hasattr(child, "commands"):
+            yield from _leaves(child)
+        else:
+            yield child

@@ -1,0 +1,88 @@
+"""``helmholtz sample``, ``log-likelihood`` and ``free-energy``: the three questions."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from helmholtz.cli import display
+from helmholtz.cli.inputs import check_output, read_samples, write_samples
+from helmholtz.cli.session import session
+
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model")]
+Ref = Annotated[str | None, typer.Option(help="Version number or alias [default: production, else the newest]")]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same answer; without one the service draws it and says so")]
+
+
+class Include(StrEnum):
+    """What can come with samples."""
+
+    LOG_PROB = "log_prob"
+    ENERGY = "energy"
+
+
+def sample(
+    context: typer.Context,
+    model: ModelName,
+    n: Annotated[int, typer.Option("-n", help="Number of configurations")] = 1,
+    seed: Seed = None,
+    ref: Ref = None,
+    include: Annotated[
+        list[Include] | None, typer.Option(metavar="NAME", help="Also log_prob or energy; repeatable")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write: .npy, or .npz with what is included")] = None,
+) -> None:
+    """Draw configurations from a model."""
+    extras = [str(name) for name in include or ()]
+    with session(context) as s:
+        check_output(out, 1 + len(extras))
+        result = s.client.sample(model, n, seed, ref, extras)
+        fields = result.model_dump(mode="json", exclude={"samples", "log_prob", "energy"} if out else None)
+        if out is not None:
+            write_samples(out, {"samples": result.samples, "log_prob": result.log_prob, "energy": result.energy})
+            fields |= {"out": str(out), "shape": list(result.samples.shape), "dtype": str(result.samples.dtype)}
+        hint = str(out) if out else "nowhere (--out samples.npy writes them, --json prints them)"
+        s.answer(fields, display.sample_facts(result, hint))
+
+
+def log_likelihood(
+    context: typer.Context,
+    model: ModelName,
+    samples: Annotated[Path, typer.Argument(help="npy file (or npz with 'samples') of shape (n, *event_shape)")],
+    ref: Ref = None,
+) -> None:
+    """The natural logarithm of q(x) of each configuration in a file."""
+    with session(context) as s:
+        result = s.client.log_likelihood(model, read_samples(samples), ref)
+        values = result.log_likelihood
+        human = display.facts(
+            {
+                "model": f"{result.model} version {result.version}",
+                "kind": result.kind,
+                "configurations": len(values),
+                "mean log q": float(values.mean()),
+                "lowest": float(values.min()),
+                "highest": float(values.max()),
+            }
+        )
+        s.answer(result.model_dump(mode="json"), human)
+
+
+def free_energy(
+    context: typer.Context,
+    model: ModelName,
+    method: Annotated[str, typer.Option(help="auto, variational or importance")] = "auto",
+    n: Annotated[int | None, typer.Option("-n", help="Number of samples")] = None,
+    target_standard_error: Annotated[
+        float | None, typer.Option(help="Sample until the error of beta_f is this")
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Computing time to spend at most")] = None,
+    seed: Seed = None,
+    ref: Ref = None,
+) -> None:
+    """The free energy beta_f = -ln Z of a model's target, with its error and, where known, the exact value."""
+    with session(context) as s:
+        wishes: dict[str, Any] = {"target_standard_error": target_standard_error, "max_seconds": max_seconds}
+        result = s.client.free_energy(model, method, n, seed, ref, **wishes)
+        s.answer(result.model_dump(mode="json"), display.free_energy_facts(result))

@@ -1,0 +1,127 @@
+"""What a command line is given: JSON documents, overrides and arrays in files."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from helmholtz.arrays import Array, to_npy
+from helmholtz.errors import InvalidArgumentError
+
+
+def document(text: str, name: str, tag: str | None = None) -> dict[str, Any]:
+    """The JSON object that ``text`` is, or that the file of ``@FILE`` holds, or ``{tag: text}`` for a bare word.
+
+    Raises:
+        InvalidArgumentError: broken JSON, something else than an object, or a file that cannot be read.
+    """
+    if tag is not None and text.replace("_", "").replace("-", "").isalnum():
+        return {tag: text}
+    source = f"{name} (file {text[1:]})" if text.startswith("@") else name
+    try:
+        value = json.loads(_read_text(text[1:], name) if text.startswith("@") else text)
+    except json.JSONDecodeError as error:
+        example = ' or a bare name such as "ising"' if tag == "kind" else ""
+        msg = f"{source} is not JSON: {error}; give a JSON object, @FILE{example}"
+        raise InvalidArgumentError(msg) from None
+    if not isinstance(value, dict):
+        msg = f'{source} is {type(value).__name__}; expected a JSON object {{"name": value, ...}}'
+        raise InvalidArgumentError(msg)
+    return value
+
+
+def override(fields: dict[str, Any], assignment: str) -> dict[str, Any]:
+    """``fields`` with ``a.b=VALUE`` applied: VALUE is JSON, ``8,8`` a list, anything else text.
+
+    Raises:
+        InvalidArgumentError: no ``=``, or a path that leads through something that is not an object.
+    """
+    path, equals, text = assignment.partition("=")
+    if not equals or not all(path.split(".")):
+        msg = f"--set takes PATH=VALUE, such as target.beta=0.44; {assignment!r} came"
+        raise InvalidArgumentError(msg)
+    first, _, rest = path.partition(".")
+    if not rest:
+        return fields | {first: _value(text)}
+    inner = fields.get(first, {})
+    if not isinstance(inner, dict):
+        msg = f"--set {assignment}: {first!r} is {inner!r}, not an object with fields"
+        raise InvalidArgumentError(msg)
+    return fields | {first: override(inner, f"{rest}={text}")}
+
+
+def read_samples(path: Path) -> Array:
+    """The configurations in a npy file, or under ``samples`` in a npz file; never pickled objects.
+
+    Raises:
+        InvalidArgumentError: the file is missing, broken, or holds something else.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded as archive:
+            array: Array = archive["samples"]
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise InvalidArgumentError(msg) from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        msg = f"{path} is no npy file of numbers and no npz file with an array 'samples' (pickled objects are not read)"
+        raise InvalidArgumentError(msg) from None
+    return array
+
+
+def write_samples(path: Path, arrays: dict[str, Array | None]) -> None:
+    """Write the ``samples`` of ``arrays`` to a npy file, or all that are not None to a npz file.
+
+    Raises:
+        InvalidArgumentError: another ending, a npy file asked to hold more than one array, or a failed write.
+    """
+    present = {name: array for name, array in arrays.items() if array is not None}
+    try:
+        if path.suffix == ".npz":
+            np.savez(path, **present)  # type: ignore[arg-type] # numpy's stub takes the arrays for its own option
+        else:
+            path.write_bytes(to_npy(present["samples"]))
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror or error}"
+        raise InvalidArgumentError(msg) from None
+
+
+def check_output(path: Path | None, num_arrays: int) -> None:
+    """Before anything is computed: whether ``num_arrays`` arrays can be written to ``path``.
+
+    Raises:
+        InvalidArgumentError: they cannot, and what to write instead.
+    """
+    if path is None:
+        return
+    if path.suffix not in {".npy", ".npz"}:
+        msg = f"--out is {str(path)!r}; expected a name that ends in .npy (one array) or .npz (several)"
+        raise InvalidArgumentError(msg)
+    if path.suffix == ".npy" and num_arrays > 1:
+        msg = f"a npy file holds one array and {num_arrays} were asked for; write to {path.with_suffix('.npz')} instead"
+        raise InvalidArgumentError(msg)
+    if not path.absolute().parent.is_dir():
+        msg = f"cannot write {path}: there is no folder {path.parent}"
+        raise InvalidArgumentError(msg)
+
+
+def _read_text(path: str, name: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        msg = f"cannot read {path} for {name}: {why}"
+        raise InvalidArgumentError(msg) from None
+
+
+def _value(text: str) -> object:
+    for candidate in (text, f"[{text}]" if "," in text else text):
+        try:
+            return json.loads(candidate)
+        except json.JSONDecodeError:
+            continue
+    return text

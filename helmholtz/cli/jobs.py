@@ -1,0 +1,169 @@
+"""``helmholtz train`` and ``helmholtz jobs``: submitting, watching, cancelling."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from helmholtz.cli import display
+from helmholtz.cli.inputs import document, override
+from helmholtz.cli.progress import TrainingProgress
+from helmholtz.cli.session import INTERRUPTED, Session, session
+from helmholtz.errors import InvalidArgumentError, JobEndedError
+from helmholtz.results import Job
+
+app = typer.Typer(help="Jobs: list, show, watch, cancel, retry, logs.", no_args_is_help=True)
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job")]
+
+
+def train(
+    context: typer.Context,
+    job: Annotated[str | None, typer.Argument(help="A whole job as JSON or @FILE; the options change it")] = None,
+    target: Annotated[str | None, typer.Option(help='{"kind": "ising", ...} as JSON, @FILE, or just: ising')] = None,
+    model: Annotated[
+        str | None, typer.Option(help='{"family": "pixelcnn", ...} as JSON, @FILE, or just: pixelcnn')
+    ] = None,
+    training: Annotated[str | None, typer.Option(help='{"max_steps": 300, ...} as JSON or @FILE')] = None,
+    publish: Annotated[str | None, typer.Option(help="Name of the model in the registry, or NAME:ALIAS")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="PATH=VALUE, such as target.shape=8,8 or training.seed=1; repeatable"),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Print the job and return at once")] = False,  # noqa: FBT002
+) -> None:
+    """Train a model on a target, watching it; Ctrl-C stops watching, not the job.
+
+    helmholtz train --target ising --set target.shape=8,8 --set target.beta=0.44 --model pixelcnn --publish ising-8
+    """
+    with session(context) as s:
+        parts = {
+            "target": document(target, "--target", "kind") if target else None,
+            "model": document(model, "--model", "family") if model else None,
+            "training": document(training, "--training") if training else None,
+            "publish": _published(publish) if publish else None,
+        }
+        spec = _job_document(document(job, "the job") if job else {}, parts, assignments or ())
+        submitted = s.client.submit(spec)
+        if detach:
+            s.answer(submitted.model_dump(mode="json"), display.job_facts(submitted))
+        else:
+            _follow(s, submitted)
+
+
+@app.command("list")
+def list_jobs(
+    context: typer.Context,
+    state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled")] = None,
+    kind: Annotated[str | None, typer.Option(help="train, ...")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+) -> None:
+    """The latest jobs."""
+    with session(context) as s:
+        jobs = s.client.jobs(state, kind, limit)
+        s.answer({"jobs": [j.model_dump(mode="json") for j in jobs]}, display.job_table(jobs))
+
+
+@app.command("show")
+def show(context: typer.Context, job: JobId) -> None:
+    """One job: state, progress, latest metrics, result or error."""
+    with session(context) as s:
+        _answer_job(s, s.client.job(job))
+
+
+@app.command("cancel")
+def cancel(context: typer.Context, job: JobId) -> None:
+    """Ask a job to stop."""
+    with session(context) as s:
+        _answer_job(s, s.client.cancel(job))
+
+
+@app.command("retry")
+def retry(context: typer.Context, job: JobId) -> None:
+    """Submit a finished job again, as a new job."""
+    with session(context) as s:
+        _answer_job(s, s.client.retry(job))
+
+
+@app.command("logs")
+def logs(context: typer.Context, job: JobId) -> None:
+    """What a job wrote."""
+    with session(context) as s:
+        lines = s.client.logs(job)
+        s.answer({"lines": [line.model_dump(mode="json") for line in lines]}, "\n".join(line.line for line in lines))
+
+
+@app.command("metrics")
+def metrics(
+    context: typer.Context, job: JobId, name: Annotated[str, typer.Option(help="Name of the series")] = "loss"
+) -> None:
+    """One training series of a job."""
+    with session(context) as s:
+        points = s.client.metrics(job, name)
+        human = display.table(("step", name), ((p.step, p.value) for p in points), "no points yet")
+        s.answer({"name": name, "points": [p.model_dump(mode="json") for p in points]}, human)
+
+
+@app.command("watch")
+def watch(context: typer.Context, job: JobId) -> None:
+    """Follow a job until it ends; with --json one event a line.  Ctrl-C stops watching, not the job."""
+    with session(context) as s:
+        if s.as_json:
+            with _going_on(s, job):
+                s.client.wait(job, lambda e: typer.echo(json.dumps({"id": e.id, "event": e.kind, "data": e.data})))
+        else:
+            _follow(s, s.client.job(job))
+
+
+def _answer_job(s: Session, job: Job) -> None:
+    s.answer(job.model_dump(mode="json"), display.job_facts(job))
+
+
+def _follow(s: Session, job: Job) -> None:
+    """Show the job's progress until it ends, then the job; a failure is raised after it is shown."""
+    beta = (job.spec.get("target") or {}).get("beta")
+    failure: JobEndedError | None = None
+    with _going_on(s, job.id), TrainingProgress(s.notes, f"job {job.id}", beta) as shown:
+        try:
+            s.client.wait(job, shown)
+        except JobEndedError as error:
+            failure = error
+    _answer_job(s, s.client.job(job))
+    if failure is not None:
+        raise failure
+
+
+@contextmanager
+def _going_on(s: Session, job_id: str) -> Iterator[None]:
+    """Ctrl-C inside says that the job goes on, and how to come back to it or stop it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        s.notes.print(
+            f"\njob {job_id} goes on; `helmholtz jobs watch {job_id}` follows it, "
+            f"`helmholtz jobs cancel {job_id}` stops it",
+            soft_wrap=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _published(text: str) -> dict[str, str]:
+    name, colon, alias = text.partition(":")
+    return {"model": name} | ({"alias": alias} if colon else {})
+
+
+def _job_document(
+    job: dict[str, Any], parts: dict[str, dict[str, Any] | None], assignments: Sequence[str]
+) -> dict[str, Any]:
+    """The job with its parts replaced by those given, then the assignments applied."""
+    spec = {"kind": "train"} | job | {name: part for name, part in parts.items() if part is not None}
+    for assignment in assignments:
+        spec = override(spec, assignment)
+    if spec["kind"] == "train" and "model" not in spec:
+        msg = (
+            "a train job needs a model: --model pixelcnn, or a job document with one; `helmholtz zoo models` lists them"
+        )
+        raise InvalidArgumentError(msg)
+    return spec

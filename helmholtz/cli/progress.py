@@ -1,0 +1,93 @@
+"""A training as it happens: one live line on a terminal, a line for each tenth elsewhere."""
+
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from helmholtz.events import Event
+
+
+class TrainingProgress:
+    """Shows the events of one job on ``console``: give it to ``Client.wait`` as ``on_event``.
+
+    The gap is the variational beta_f minus the exact one, per site; it is shown when the exact one is known and the
+    annealing of beta is over (``target_beta`` is where it ends).
+    """
+
+    def __init__(self, console: Console, label: str, target_beta: float | None = None) -> None:
+        self._console = console
+        self._label = label
+        self._target_beta = target_beta
+        self._metrics: dict[str, Any] = {}
+        self._step = 0
+        self._tenth = 0
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f}/{task.fields[goal]}"),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[eta]}"),
+            console=console,
+            disable=not console.is_terminal,
+            expand=True,
+        )
+        self._task = self._bar.add_task(f"{label} queued", total=None, goal="?", numbers="", eta="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show ``event``."""
+        if event.kind == "metric":
+            self._metrics |= event.data
+            self._bar.update(self._task, numbers=self.numbers())
+        elif event.kind == "progress":
+            self._advance(event.data)
+        elif event.kind == "state":
+            word = str(event.data.get("state"))
+            self._bar.update(self._task, description=f"{self._label} {word}")
+            self._say(word)
+
+    def numbers(self) -> str:
+        """Loss, gap to the exact answer and effective sample fraction, as far as they are known."""
+        latest = self._metrics
+        parts = [f"loss {latest['loss']:.4f}"] if latest.get("loss") is not None else []
+        gap = self._gap_per_site()
+        if gap is not None:
+            parts.append(f"gap/site {gap:.1e}")
+        if latest.get("effective_sample_fraction") is not None:
+            parts.append(f"ESS {latest['effective_sample_fraction']:.3f}")
+        return "  ".join(parts)
+
+    def _gap_per_site(self) -> float | None:
+        found, exact, sites = (self._metrics.get(k) for k in ("variational_beta_f", "exact_beta_f", "num_sites"))
+        if found is None or exact is None or not sites or self._annealing():
+            return None
+        return float((found - exact) / sites)
+
+    def _annealing(self) -> bool:
+        beta = self._metrics.get("beta")
+        return beta is not None and self._target_beta is not None and beta < self._target_beta * (1 - 1e-9)
+
+    def _advance(self, progress: dict[str, Any]) -> None:
+        self._step, goal = int(progress.get("step") or 0), progress.get("max_steps")
+        left = progress.get("eta_seconds")
+        eta = "" if left is None else f"{left:.0f} s left"
+        self._bar.update(self._task, completed=self._step, total=goal, goal=goal or "?", eta=eta)
+        tenth = int(10 * (progress.get("fraction") or 0))
+        if tenth > self._tenth:
+            self._tenth = tenth
+            self._say(f"step {self._step}/{goal or '?'}  {self.numbers()}  {eta}")
+
+    def _say(self, text: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(f"{self._label} {text.rstrip()}")

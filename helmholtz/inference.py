@@ -1,0 +1,104 @@
+"""The three questions: samples, log-likelihoods, free energies."""
+
+from collections.abc import Collection
+from typing import Any
+
+import httpx
+from numpy.typing import ArrayLike
+
+from helmholtz.arrays import JSON, NPY, as_samples, from_npy, to_npy
+from helmholtz.connection import Call, json_call, path_of
+from helmholtz.errors import AnsweredAsJobError
+from helmholtz.results import FreeEnergyResult, LogLikelihoodResult, SampleResult
+from helmholtz.room import Room
+
+LONGEST_WAIT = 300
+"""Seconds; the service waits no longer for a synchronous answer."""
+
+
+class InferenceCalls(Room):
+    """The verbs of a model.
+
+    ``ref`` is a version number or an alias; without it the alias ``production`` is meant, else the newest version.
+    Each asks the service to answer within the client's timeout, up to 300 s.
+    """
+
+    def sample(
+        self, model: str, n: int, seed: int | None = None, ref: str | int | None = None, include: Collection[str] = ()
+    ) -> SampleResult:
+        """``n`` configurations drawn from a model; ``include`` adds ``log_prob`` and ``energy`` of each.
+
+        The same version and seed give the same configurations; without a seed the answer says which was drawn.
+
+        Raises:
+            AnsweredAsJobError: it would take longer than the client waits.
+        """
+        body = {"n": n, "seed": seed, "include": list(include) or None}
+        accept = JSON if include else NPY
+        response = self._ask(json_call(_path(model, ref, "sample"), body, self._headers(accept)))
+        if response.headers.get("content-type", "").startswith(NPY):
+            return SampleResult.read(_named(response, model) | {"samples": from_npy(response.content)})
+        return SampleResult.read(_named(response, model) | self._connection.read_object(response))
+
+    def log_likelihood(self, model: str, samples: ArrayLike, ref: str | int | None = None) -> LogLikelihoodResult:
+        """The natural logarithm of q(x) for each configuration; ``samples`` has shape (n, *event_shape).
+
+        Raises:
+            InvalidValueError: a wrong shape, or a value outside the model's space; the error names the first offender.
+            ConflictError: reason ``CAPABILITY_MISSING``, the family has no likelihood.
+        """
+        headers = self._headers(JSON) | {"Content-Type": NPY}
+        call = Call("POST", _path(model, ref, "logLikelihood"), content=to_npy(as_samples(samples)), headers=headers)
+        response = self._ask(call)
+        return LogLikelihoodResult.read(_named(response, model) | self._connection.read_object(response))
+
+    def free_energy(
+        self,
+        model: str,
+        method: str = "auto",
+        n: int | None = None,
+        seed: int | None = None,
+        ref: str | int | None = None,
+        **options: Any,  # noqa: ANN401 - see below
+    ) -> FreeEnergyResult:
+        """An estimate of beta_f = -ln Z of the model's target, with its error, evidence and, where known, the truth.
+
+        ``options`` are the other fields of the request: ``target_standard_error``, ``max_seconds``, ``beta``.
+
+        Raises:
+            AnsweredAsJobError: it would take longer than the client waits.
+        """
+        body = {"method": method, "n": n, "seed": seed, **options}
+        response = self._ask(json_call(_path(model, ref, "freeEnergy"), body, self._headers(JSON)))
+        return FreeEnergyResult.read(_named(response, model) | self._connection.read_object(response))
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        wait = max(1, min(int(self._connection.timeout), LONGEST_WAIT))
+        return {"Accept": accept, "Prefer": f"wait={wait}"}
+
+    def _ask(self, call: Call) -> httpx.Response:
+        response = self._connection.send(call)
+        if response.status_code != 202:
+            return response
+        job_id = str(self._connection.read_object(response).get("id", "?"))
+        msg = (
+            f"{call.path} would take longer than this client waits and was answered with job {job_id}; "
+            "follow it with wait(), or ask for less"
+        )
+        raise AnsweredAsJobError(msg, job_id=job_id)
+
+
+def _path(model: str, ref: str | int | None, verb: str) -> str:
+    version = () if ref is None else ("versions", ref)
+    return f"{path_of('models', model, *version)}:{verb}"
+
+
+def _named(response: httpx.Response, model: str) -> dict[str, Any]:
+    """What the headers say of the answer: model, version, digest and seed."""
+    known = {
+        "model": model,
+        "version": response.headers.get("x-model-version"),
+        "digest": response.headers.get("x-model-digest"),
+        "seed": response.headers.get("x-seed"),
+    }
+    return {name: value for name, value in known.items() if value is not None}

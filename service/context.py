@@ -1,0 +1,44 @@
+"""What the use cases work with: the settings, the stores and the engines of one gateway."""
+
+from dataclasses import dataclass
+
+from celery import Celery
+from models_registry.aliases import Aliases
+from models_registry.estimates import Estimates
+from redis.asyncio import Redis
+
+from models_registry.blobs import BlobStore
+from models_registry.database import Database
+from models_registry.versions import Versions
+from service.engine_client import EngineClient
+from workers.settings import Settings
+from workers.wakeup import wakeup_sender
+
+
+@dataclass
+class Context:
+    """Everything that a request may need; made once, shared by REST and gRPC."""
+
+    settings: Settings
+    database: Database
+    versions: Versions
+    aliases: Aliases
+    estimates: Estimates
+    engine: EngineClient
+    wakeups: Celery
+    draining: bool = False
+
+
+def build_context(settings: Settings) -> Context:
+    """The context that the settings describe; nothing is connected yet."""
+    database = Database(settings.resolved_database_url)
+    redis = Redis.from_url(settings.resolved_redis_url, socket_connect_timeout=2, socket_timeout=10)
+    return Context(
+        settings=settings,
+        database=database,
+        versions=Versions(database, BlobStore(settings.resolved_artifact_url)),
+        aliases=Aliases(database),
+        estimates=Estimates(database),
+        engine=EngineClient(redis),
+        wakeups=wakeup_sender(settings),
+    )

@@ -1,0 +1,40 @@
+"""Limits that are checked before anything large is made; each is a setting, and each refusal names it."""
+
+from workers.settings import PREFIX, Settings
+from zoo.specs.errors import FieldError, LimitExceededError
+from zoo.specs.spaces import SpaceSpec
+
+
+def check_target(space: SpaceSpec, settings: Settings, path: str = "target.shape") -> None:
+    """Nothing, when the target has at most ``max_sites`` sites.
+
+    Raises:
+        LimitExceededError: it has more.
+    """
+    _check(space.num_sites, settings.max_sites, path, f"{space.num_sites} sites", "MAX_SITES")
+
+
+def check_samples(n: int, space: SpaceSpec, settings: Settings) -> None:
+    """Nothing, when an answer of ``n`` samples has at most ``max_sample_values`` numbers.
+
+    Raises:
+        LimitExceededError: it has more.
+    """
+    largest = settings.max_sample_values // space.num_sites
+    _check(n, largest, "n", f"{n} samples of {space.num_sites} sites", "MAX_SAMPLE_VALUES")
+
+
+def check_estimate(n: int, space: SpaceSpec, settings: Settings) -> None:
+    """Nothing, when an estimate from ``n`` samples draws at most ``max_estimate_values`` numbers.
+
+    Raises:
+        LimitExceededError: it draws more.
+    """
+    largest = settings.max_estimate_values // space.num_sites
+    _check(n, largest, "n", f"{n} samples of {space.num_sites} sites", "MAX_ESTIMATE_VALUES")
+
+
+def _check(value: int, largest: int, path: str, asked: str, setting: str) -> None:
+    if value > largest:
+        msg = f"{asked} asked; at most {largest} are allowed here (setting {PREFIX}{setting})"
+        raise LimitExceededError(f"{path}: {msg}", errors=(FieldError(path, msg, f"at most {largest}"),))

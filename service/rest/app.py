@@ -1,0 +1,63 @@
+"""The REST application: every router, every error a problem, every request measured and authorised."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from starlette.convertors import Convertor, register_url_convertor
+
+from service.context import Context
+from service.rest import free_energies, inference, jobs, openapi, problems, registry, status, targets, zoo
+from service.rest.authorisation import Authorised
+from service.rest.metrics import Measured
+from zoo.specs.errors import FieldError, NotFoundError
+
+_VERBS = {
+    "/v1/models/": (":sample", ":logLikelihood", ":freeEnergy", ":rollback (of an alias)"),
+    "/v1/jobs/": (":cancel", ":retry"),
+    "/v1/targets": (":energy", ":reference"),
+}
+
+
+class _Segment(Convertor[str]):
+    """A part of a path without ``/`` and without ``:``, which begins a verb."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        """The segment itself."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The segment itself."""
+        return value
+
+
+def build_app(context: Context) -> FastAPI:
+    """The application over a context."""
+    register_url_convertor("segment", _Segment())
+    app = FastAPI(
+        title="Helmholtz",
+        version=version("helmholtz"),
+        description="Generative models for statistical physics: samples, log-likelihoods and free energies.",
+    )
+    app.state.context = context
+    problems.install(app)
+    for room in (status, zoo, targets, jobs, registry, inference, free_energies):
+        app.include_router(room.router)
+    app.add_api_route("/v1/{path:path}", _unknown_verb, methods=["POST"], include_in_schema=False)
+    app.add_middleware(Authorised, settings=context.settings)
+    app.add_middleware(Measured)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+async def _unknown_verb(request: Request) -> Response:
+    """A verb that no route has; the known ones are listed."""
+    path = request.url.path
+    verb = path.rpartition("/")[2].partition(":")[2]
+    known = next((verbs for prefix, verbs in _VERBS.items() if path.startswith(prefix)), ())
+    if not verb or not known:
+        msg = f"POST is not possible at {path}; GET /docs lists what is"
+        raise NotFoundError(msg)
+    msg = f"verb ':{verb}' is not known at {path}; the known ones are {', '.join(known)}"
+    raise NotFoundError(msg, reason="UNKNOWN_METHOD", errors=(FieldError("path", msg, ", ".join(known)),))

@@ -1,0 +1,136 @@
+"""Request bodies: bounded, decoded by content type, never pickled."""
+
+import io
+from typing import Any
+
+import numpy as np
+import orjson
+from fastapi import Request
+from numpy.typing import NDArray
+
+from workers.settings import Settings
+from zoo.specs.errors import (
+    FieldError,
+    InvalidValueError,
+    MalformedError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+)
+
+JSON = "application/json"
+NPY = "application/x-npy"
+
+
+def content_type(request: Request) -> str:
+    """The media type of the body, JSON when none is named."""
+    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+
+
+async def read_bytes(request: Request, settings: Settings) -> bytes:
+    """The whole body.
+
+    Raises:
+        PayloadTooLargeError: it has more than ``max_body_bytes``; reading stops there.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > settings.max_body_bytes:
+            msg = f"the body has more than {settings.max_body_bytes} bytes, the most that is read here"
+            raise PayloadTooLargeError(msg)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def read_json(request: Request, settings: Settings, *, default: object = None) -> Any:  # noqa: ANN401 - JSON
+    """The JSON body; ``default`` when it is empty and one is given.
+
+    Raises:
+        UnsupportedMediaTypeError: another content type.
+        MalformedError: not JSON, or nested too deeply.
+    """
+    kind = content_type(request)
+    if kind != JSON:
+        msg = f"content type {kind!r} is not read here; send {JSON}"
+        raise UnsupportedMediaTypeError(msg)
+    body = await read_bytes(request, settings)
+    if not body and default is not None:
+        return default
+    if _depth(body) > settings.max_json_depth:
+        msg = f"the JSON is nested more than {settings.max_json_depth} levels deep"
+        raise MalformedError(msg)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        msg = f"the body is not JSON: {error}; NaN and infinity do not exist in JSON"
+        raise MalformedError(msg) from None
+
+
+async def read_object(request: Request, settings: Settings, *, default: object = None) -> dict[str, Any]:
+    """The JSON body, which is an object.
+
+    Raises:
+        InvalidValueError: it is something else.
+    """
+    data = await read_json(request, settings, default=default)
+    if not isinstance(data, dict):
+        msg = f"the body is a JSON {type(data).__name__}; an object {{...}} was expected"
+        raise InvalidValueError(msg)
+    return data
+
+
+def array_from_json(data: object, name: str = "samples") -> NDArray[np.generic]:
+    """The array in nested JSON lists.
+
+    Raises:
+        InvalidValueError: not lists of numbers, or lists of unequal lengths.
+    """
+    expected = "nested lists of numbers, all rows of equal length"
+    if not isinstance(data, list) or not data:
+        came = "an empty list" if data == [] else f"a {type(data).__name__}"
+        raise _not_an_array(name, f"is {came}; {expected} were expected", expected)
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise _not_an_array(name, f"has rows of unequal lengths; {expected} were expected", expected) from None
+    if array.dtype.kind not in "biuf":
+        raise _not_an_array(name, f"holds values that are not numbers; {expected} were expected", expected)
+    return array
+
+
+async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
+    """The array of a npy body; version 1 to 3 headers, no objects.
+
+    Raises:
+        MalformedError: not npy, cut short, with trailing bytes, or holding pickled objects.
+    """
+    body = await read_bytes(request, settings)
+    stream = io.BytesIO(body)
+    try:
+        array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, EOFError, OSError, OverflowError, MemoryError, SyntaxError, TypeError) as error:
+        reason = "pickled objects are not read" if "allow_pickle" in str(error) else _first_line(error)
+        msg = f"the body is not a npy array: {reason}; write it with numpy.save(..., allow_pickle=False)"
+        raise MalformedError(msg) from None
+    if stream.tell() != len(body):
+        msg = f"the npy array ends at byte {stream.tell()} and {len(body) - stream.tell()} bytes follow it"
+        raise MalformedError(msg)
+    return array
+
+
+def _not_an_array(name: str, message: str, allowed: str) -> InvalidValueError:
+    return InvalidValueError(f"{name} {message}", errors=(FieldError(name, message, allowed),))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _depth(body: bytes) -> int:
+    """The deepest nesting of brackets, an upper bound on the JSON's (brackets inside strings count too)."""
+    characters = np.frombuffer(body, dtype=np.uint8)
+    opening = (characters == ord("[")) | (characters == ord("{"))
+    closing = (characters == ord("]")) | (characters == ord("}"))
+    steps = opening.astype(np.int8) - closing.astype(np.int8)
+    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))

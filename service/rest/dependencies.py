@@ -1,0 +1,82 @@
+"""What every route may ask for: the context, the caller, the time that the client gives."""
+
+import asyncio
+import re
+from collections.abc import Awaitable
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Header, Request
+
+from service.context import Context
+from zoo.specs.errors import FieldError, HelmholtzError, InvalidValueError
+
+ResultT = TypeVar("ResultT")
+
+_WAIT = re.compile(r"\bwait\s*=\s*(\d+(?:\.\d+)?)\b")
+
+
+def get_context(request: Request) -> Context:
+    """The gateway's context."""
+    context: Context = request.app.state.context
+    return context
+
+
+ContextOf = Annotated[Context, Depends(get_context)]
+
+
+def caller_of(request: Request) -> str:
+    """Who asks: idempotency keys are unique for each caller."""
+    return str(getattr(request.state, "caller", "local"))
+
+
+def seconds_allowed(context: ContextOf, prefer: Annotated[str | None, Header()] = None) -> float:
+    """Seconds that the client waits: ``Prefer: wait=N``, else the synchronous limit.
+
+    Raises:
+        InvalidValueError: more than the longest wait that is allowed here.
+    """
+    match = _WAIT.search(prefer or "")
+    if match is None:
+        return context.settings.sync_limit_seconds
+    seconds = float(match.group(1))
+    longest = context.settings.max_wait_seconds
+    if not 0 < seconds <= longest:
+        message = f"wait={seconds:g} asked; more than 0 and at most {longest:g} seconds are allowed"
+        raise InvalidValueError(
+            f"Prefer: {message}", errors=(FieldError("Prefer", message, f"0 < wait <= {longest:g}"),)
+        )
+    return seconds
+
+
+SecondsAllowed = Annotated[float, Depends(seconds_allowed)]
+
+
+class ClientGoneError(HelmholtzError):
+    """The client closed the connection before the answer was ready; nobody reads this."""
+
+    reason = "CLIENT_CLOSED_REQUEST"
+
+
+async def while_connected(request: Request, work: Awaitable[ResultT]) -> ResultT:
+    """The result of ``work``, which is cancelled when the client goes; call it after the body has been read.
+
+    Raises:
+        ClientGoneError: the client has gone.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            msg = "the client closed the connection"
+            raise ClientGoneError(msg)
+        return task.result()
+    finally:
+        for pending in (task, gone):
+            pending.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,169 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Tensor(_message.Message):
+    __slots__ = ("dtype", "shape", "data")
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    dtype: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    data: bytes
+    def __init__(self, dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class ModelReference(_message.Message):
+    __slots__ = ("model", "ref")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REF_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    ref: str
+    def __init__(self, model: _Optional[str] = ..., ref: _Optional[str] = ...) -> None: ...
+
+class SampleRequest(_message.Message):
+    __slots__ = ("model", "n", "seed", "include_log_prob", "include_energy")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_LOG_PROB_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_ENERGY_FIELD_NUMBER: _ClassVar[int]
+    model: ModelReference
+    n: int
+    seed: int
+    include_log_prob: bool
+    include_energy: bool
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., include_log_prob: _Optional[bool] = ..., include_energy: _Optional[bool] = ...) -> None: ...
+
+class SampleChunk(_message.Message):
+    __slots__ = ("samples", "log_prob", "energy", "log_weight", "seed", "model", "version", "last")
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROB_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    LOG_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    samples: Tensor
+    log_prob: Tensor
+    energy: Tensor
+    log_weight: Tensor
+    seed: int
+    model: str
+    version: int
+    last: bool
+    def __init__(self, samples: _Optional[_Union[Tensor, _Mapping]] = ..., log_prob: _Optional[_Union[Tensor, _Mapping]] = ..., energy: _Optional[_Union[Tensor, _Mapping]] = ..., log_weight: _Optional[_Union[Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class LogLikelihoodRequest(_message.Message):
+    __slots__ = ("model", "samples")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    model: ModelReference
+    samples: Tensor
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+
+class LogLikelihoodReply(_message.Message):
+    __slots__ = ("log_likelihood", "kind", "model", "version")
+    LOG_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    log_likelihood: Tensor
+    kind: str
+    model: str
+    version: int
+    def __init__(self, log_likelihood: _Optional[_Union[Tensor, _Mapping]] = ..., kind: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class FreeEnergyRequest(_message.Message):
+    __slots__ = ("model", "method", "n", "seed")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    model: ModelReference
+    method: str
+    n: int
+    seed: int
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., method: _Optional[str] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class FreeEnergyUpdate(_message.Message):
+    __slots__ = ("progress", "result")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    progress: Progress
+    result: FreeEnergyResult
+    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[FreeEnergyResult, _Mapping]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("num_samples", "fraction")
+    NUM_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    num_samples: int
+    fraction: float
+    def __init__(self, num_samples: _Optional[int] = ..., fraction: _Optional[float] = ...) -> None: ...
+
+class Diagnostics(_message.Message):
+    __slots__ = ("num_samples", "effective_sample_size", "effective_sample_fraction", "pareto_k", "reliable", "warnings", "why")
+    NUM_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    PARETO_K_FIELD_NUMBER: _ClassVar[int]
+    RELIABLE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    num_samples: int
+    effective_sample_size: float
+    effective_sample_fraction: float
+    pareto_k: float
+    reliable: bool
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    why: str
+    def __init__(self, num_samples: _Optional[int] = ..., effective_sample_size: _Optional[float] = ..., effective_sample_fraction: _Optional[float] = ..., pareto_k: _Optional[float] = ..., reliable: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ..., why: _Optional[str] = ...) -> None: ...
+
+class Bound(_message.Message):
+    __slots__ = ("beta_f", "standard_error")
+    BETA_F_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    beta_f: float
+    standard_error: float
+    def __init__(self, beta_f: _Optional[float] = ..., standard_error: _Optional[float] = ...) -> None: ...
+
+class Exact(_message.Message):
+    __slots__ = ("beta_f", "method", "citation")
+    BETA_F_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CITATION_FIELD_NUMBER: _ClassVar[int]
+    beta_f: float
+    method: str
+    citation: str
+    def __init__(self, beta_f: _Optional[float] = ..., method: _Optional[str] = ..., citation: _Optional[str] = ...) -> None: ...
+
+class FreeEnergyResult(_message.Message):
+    __slots__ = ("beta_f", "standard_error", "beta_f_per_site", "f", "method", "upper_bound", "diagnostics", "exact", "model", "version", "seed")
+    BETA_F_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    BETA_F_PER_SITE_FIELD_NUMBER: _ClassVar[int]
+    F_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    beta_f: float
+    standard_error: float
+    beta_f_per_site: float
+    f: float
+    method: str
+    upper_bound: Bound
+    diagnostics: Diagnostics
+    exact: Exact
+    model: str
+    version: int
+    seed: int
+    def __init__(self, beta_f: _Optional[float] = ..., standard_error: _Optional[float] = ..., beta_f_per_site: _Optional[float] = ..., f: _Optional[float] = ..., method: _Optional[str] = ..., upper_bound: _Optional[_Union[Bound, _Mapping]] = ..., diagnostics: _Optional[_Union[Diagnostics, _Mapping]] = ..., exact: _Optional[_Union[Exact, _Mapping]] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...

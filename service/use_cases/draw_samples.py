@@ -1,0 +1,85 @@
+"""Draw samples from a version, with what the request wants beside them."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.versions import VersionRecord
+from service.context import Context
+from service.limits import check_samples
+from service.use_cases.resolve import check_beta, resolve_version, space_of
+from zoo.specs.requests import MAX_SEED, SampleRequest
+
+Part = dict[str, Any]
+
+
+def seed_or_new(seed: int | None) -> int:
+    """The seed that was asked for, or a fresh one that the answer will tell."""
+    return secrets.randbelow(MAX_SEED + 1) if seed is None else seed
+
+
+@dataclass(frozen=True)
+class SampleStream:
+    """Samples on their way: which version draws them, with which seed, and the parts in order."""
+
+    record: VersionRecord
+    seed: int
+    parts: AsyncIterator[Part]
+
+
+async def stream_samples(
+    context: Context, model: str, ref: str | None, request: SampleRequest, seconds: float
+) -> SampleStream:
+    """The stream of samples, nothing computed yet.
+
+    Raises:
+        NotFoundError: no such version.
+        CapabilityMissingError: another beta than the trained one.
+        LimitExceededError: more numbers than one answer may have.
+    """
+    record = await resolve_version(context, model, ref)
+    check_beta(record, request.beta)
+    check_samples(request.n, space_of(record), context.settings)
+    seed = seed_or_new(request.seed)
+    payload = {
+        "model": record.model,
+        "version": record.version,
+        "n": request.n,
+        "seed": seed,
+        "include": list(request.include),
+    }
+    return SampleStream(record, seed, context.engine.ask("sample", payload, seconds))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples with the version and seed they come from; ``arrays`` has ``samples`` and what was included."""
+
+    record: VersionRecord
+    seed: int
+    arrays: dict[str, NDArray[np.generic]]
+    compute_seconds: float
+
+
+async def draw_samples(
+    context: Context, model: str, ref: str | None, request: SampleRequest, seconds: float
+) -> Samples:
+    """All samples at once; raises as ``stream_samples`` does, and as the engine does."""
+    stream = await stream_samples(context, model, ref, request, seconds)
+    parts = [part async for part in stream.parts]
+    return Samples(stream.record, stream.seed, joined(parts), compute_seconds(parts))
+
+
+def joined(parts: list[Part]) -> dict[str, NDArray[np.generic]]:
+    """The arrays of all parts, each joined along the first axis."""
+    names = [name for name, value in parts[0].items() if isinstance(value, np.ndarray)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def compute_seconds(parts: list[Part]) -> float:
+    """The engine's computing time, which the last part tells."""
+    return float(parts[-1]["compute_seconds"])

@@ -1,0 +1,44 @@
+"""Submit a job: validated against the specs and the limits, then one row."""
+
+from contextlib import suppress
+
+from anyio.to_thread import run_sync
+
+from service.context import Context
+from service.limits import check_target
+from service.use_cases.specs import parse_job
+from workers.jobs.read import Job
+from workers.jobs.specs import JobSpec
+from workers.jobs.submission import submit
+from workers.wakeup import send_wakeup
+from zoo.specs.errors import UnavailableError
+
+
+async def submit_job(context: Context, data: object, caller: str, idempotency_key: str | None) -> tuple[Job, bool]:
+    """The queued job, and whether it is new.
+
+    Raises:
+        InvalidValueError: the spec is not allowed, or the idempotency key was used with another body.
+        LimitExceededError: the job is larger than this installation allows.
+    """
+    spec = parse_job(data)
+    check_target(spec.target.space, context.settings)
+    return await run_sync(lambda: submit_spec(context, spec, caller, idempotency_key))
+
+
+def submit_spec(
+    context: Context, spec: JobSpec, caller: str, idempotency_key: str | None, retry_of: str | None = None
+) -> tuple[Job, bool]:
+    """The queued job, committed before its wake-up is sent; a lost wake-up is sent again by the reaper."""
+    job, new = submit(
+        context.database,
+        spec,
+        caller=caller,
+        max_attempts=context.settings.max_attempts,
+        idempotency_key=idempotency_key,
+        retry_of=retry_of,
+    )
+    if new:
+        with suppress(UnavailableError):
+            send_wakeup(context.wakeups, job.id)
+    return job, new

@@ -1,0 +1,169 @@
+"""Transactions are atomic, the clock is the database's, and outages are told from faults of a statement."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from models_registry.database import Database, now
+from models_registry.tables import models
+from zoo.specs.errors import UnavailableError
+
+
+def add(database: Database, name: str) -> None:
+    with database.transaction() as connection:
+        connection.execute(insert(models).values(name=name, last_version=0, created_at=now()))
+
+
+def count(database: Database) -> int:
+    with database.read() as connection:
+        return connection.execute(select(func.count()).select_from(models)).scalar_one()
+
+
+def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        connection.execute(insert(models).values(name="m", last_version=0, created_at=0.0))
+        raise ZeroDivisionError
+    assert count(database) == 0
+
+
+def test_what_a_reader_writes_is_rolled_back(database: Database) -> None:
+    with database.read() as connection:
+        connection.execute(insert(models).values(name="m", last_version=0, created_at=0.0))
+    assert count(database) == 0
+
+
+def test_a_reader_sees_one_state(database: Database) -> None:
+    with database.read() as connection:
+        before = connection.execute(select(func.count()).select_from(models)).scalar_one()
+        add(database, "m")
+        assert connection.execute(select(func.count()).select_from(models)).scalar_one() == before
+    assert count(database) == before + 1
+
+
+def test_a_transaction_holds_the_lock_from_its_start(database: Database, database_file: Path) -> None:
+    """Or two could read the same state, and one of their writes would come too late."""
+    with database.transaction(), sqlite3.connect(database_file, timeout=0) as other:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_settings_of_every_connection(database: Database) -> None:
+    with database.read() as first, database.read() as second:
+        for connection in (first, second):
+            values = {
+                name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
+            assert values == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+def test_the_clock_is_in_seconds_with_a_fraction(database: Database) -> None:
+    with database.read() as connection:
+        readings = []
+        for _ in range(5):
+            started = time.time()
+            readings.append(connection.execute(select(now())).scalar_one())
+            assert started - 0.002 <= readings[-1] <= time.time() + 0.002
+            time.sleep(0.003)
+    assert readings == sorted(set(readings))
+    assert any(reading % 1 for reading in readings)
+
+
+def test_the_clock_on_postgresql_is_not_the_start_of_the_transaction() -> None:
+    statement = str(select(now()).compile(dialect=postgresql.dialect()))
+    assert "extract(epoch FROM clock_timestamp())" in statement
+
+
+def test_a_locked_database_is_unavailable(database_file: Path) -> None:
+    database = Database(f"sqlite:///{database_file}", busy_timeout_seconds=0.05)
+    other = sqlite3.connect(database_file)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UnavailableError, match="database is locked"):
+        add(database, "m")
+    other.rollback()
+    other.close()
+    add(database, "m")
+    assert count(database) == 1
+    database.dispose()
+
+
+def test_a_writer_of_this_process_that_never_ends_is_not_waited_for_forever(database_file: Path) -> None:
+    database = Database(f"sqlite:///{database_file}", busy_timeout_seconds=0.05)
+    with database.transaction(), pytest.raises(UnavailableError, match="still writing"):
+        add(database, "m")
+    database.dispose()
+
+
+def test_a_full_database_is_unavailable(database: Database) -> None:
+    with pytest.raises(UnavailableError, match="full"), database.transaction() as connection:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+        rows = [{"name": f"m{i}", "last_version": 0, "created_at": 0.0} for i in range(5000)]
+        connection.execute(insert(models), rows)
+
+
+def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/nowhere/registry.db")
+    with pytest.raises(UnavailableError, match="unable to open database file"):
+        database.check()
+
+
+def test_check_reads_the_file(database: Database, tmp_path: Path) -> None:
+    database.check()
+    (tmp_path / "broken.db").write_bytes(b"not a database at all" * 100)
+    broken = Database(f"sqlite:///{tmp_path}/broken.db")
+    with pytest.raises(UnavailableError):
+        broken.check()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (lambda database: (add(database, "m"), add(database, "m")), IntegrityError),
+        (lambda database: run(database, "SELECT * FROM no_such_table"), OperationalError),
+        (lambda database: run(database, "SELEKT"), OperationalError),
+    ],
+)
+def test_a_wrong_statement_is_not_an_outage(
+    database: Database, fault: Callable[[Database], object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        fault(database)
+
+
+def run(database: Database, statement: str) -> None:
+    with database.transaction() as connection:
+        connection.execute(text(statement))
+
+
+def test_numbers_that_are_not_finite_are_stored_as_null(database: Database) -> None:
+    serialize = database.engine.dialect._json_serializer
+    assert serialize({"loss": float("nan"), "beta_f": -1.5}) == '{"loss":null,"beta_f":-1.5}'
+
+
+def test_many_threads_write_at_once(database: Database) -> None:
+    failures: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        try:
+            for i in range(10):
+                add(database, f"m-{thread}-{i}")
+                assert count(database) > 0
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert count(database) == 240
