@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 from helmholtz.arrays import Array, from_json
 from helmholtz.errors import UnexpectedAnswerError
@@ -171,9 +171,13 @@ class LogLine(Answer):
 
 
 class RegisteredModel(Answer):
-    """A model in the registry: a name under which versions lie."""
+    """A model in the registry: a name, and the versions under it; ``aliases`` maps each alias to its version."""
 
-    model: str = Field(validation_alias=AliasChoices("model", "name"))
+    model: str
+    latest_version: int | None = None
+    num_versions: int | None = None
+    aliases: dict[str, int] = {}
+    created_at: datetime | None = None
 
 
 class Version(Answer):
@@ -206,10 +210,14 @@ class Alias(Answer):
 
 
 class AliasMove(Answer):
-    """One entry of an alias's history: the version it pointed at from ``at`` on."""
+    """One move of an alias: from ``at`` on it pointed at ``version``; ``previous_version`` is None at its creation."""
 
-    version: int | None = None
-    at: datetime | None = Field(default=None, validation_alias=AliasChoices("at", "updated_at", "created_at"))
+    version: int
+    previous_version: int | None = None
+    action: str = ""
+    forced: bool = False
+    caller: str = ""
+    at: datetime | None = None
 
 
 class SampleResult(Answer):

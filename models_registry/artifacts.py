@@ -31,7 +31,7 @@ ITEM_BYTES: Final = {
 def pack(tensors: Mapping[str, np.ndarray[Any, Any]], manifest: Mapping[str, Any]) -> bytes:
     """A safetensors file with these tensors and the manifest; equal arguments give equal bytes."""
     text = orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode()
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     return bytes(save(contiguous, metadata={MANIFEST_KEY: text}))
 
 

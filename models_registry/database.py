@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Engine, Float, MetaData, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoResultFound, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -82,15 +82,17 @@ class Database:
             yield connection
 
     def check(self) -> None:
-        """Return when the database answers.
+        """Return when the database answers and has been migrated.
 
         Raises:
-            UnavailableError: it does not.
+            UnavailableError: it does not, or has not.
         """
-        # On SQLite, SELECT 1 would not touch the file.
-        question = "PRAGMA schema_version" if self.engine.dialect.name == "sqlite" else "SELECT 1"
-        with self.read() as connection:
-            connection.execute(text(question))
+        try:
+            with self.read() as connection:
+                connection.execute(text("SELECT version_num FROM alembic_version")).one()
+        except (DBAPIError, NoResultFound) as error:
+            msg = "the database has no tables yet; migrate it with models_registry.migrate first"
+            raise UnavailableError(msg) from error
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

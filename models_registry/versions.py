@@ -165,7 +165,8 @@ class Versions:
             aliased = aliases_by_version(connection, model)
             if aliased:
                 names = ", ".join(alias for on_it in aliased.values() for alias in on_it)
-                msg = f"model {model!r} has {spoken(sorted(aliased))} in use by the aliases {names}; delete the other versions one by one"
+                held = spoken(sorted(aliased))
+                msg = f"{held} of model {model!r} in use by the aliases {names}; delete the other versions one by one"
                 raise StateConflictError(msg, reason="VERSION_ALIASED")
             connection.execute(delete(versions).where(versions.c.model == model))
 

@@ -24,6 +24,7 @@ def configure(app: Celery, settings: Settings) -> Celery:
         task_acks_late=False,  # the database guarantees delivery
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         task_default_queue=TRAIN_QUEUE,

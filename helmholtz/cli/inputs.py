@@ -59,11 +59,9 @@ def read_samples(path: Path) -> Array:
         InvalidArgumentError: the file is missing, broken, or holds something else.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded as archive:
-            array: Array = archive["samples"]
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            array: Array = loaded if isinstance(loaded, np.ndarray) else loaded["samples"]
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"
         raise InvalidArgumentError(msg) from None

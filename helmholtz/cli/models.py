@@ -6,7 +6,7 @@ import typer
 
 from helmholtz.cli import display
 from helmholtz.cli.session import session
-from helmholtz.results import Alias
+from helmholtz.results import Alias, RegisteredModel
 
 app = typer.Typer(help="The registry: models, versions and aliases.", no_args_is_help=True)
 alias_app = typer.Typer(help="Names that point at versions: set, rollback, history.", no_args_is_help=True)
@@ -21,14 +21,11 @@ Ref = Annotated[str, typer.Option(help="Version number or alias")]
 def list_models(context: typer.Context) -> None:
     """Every model in the registry."""
     with session(context) as s:
-        entries = [model.model_dump(mode="json") for model in s.client.models()]
-        columns = list(dict.fromkeys(name for entry in entries for name in entry))
-        human = display.table(
-            [name.replace("_", " ") for name in columns],
-            ([entry.get(name) for name in columns] for entry in entries),
-            "no models; `helmholtz train` makes one",
-        )
-        s.answer({"models": entries}, human)
+        found = s.client.models()
+        rows = ((m.model, m.latest_version, m.num_versions, _pointers(m), m.created_at) for m in found)
+        columns = ("model", "latest version", "versions", "aliases", "created")
+        human = display.table(columns, rows, "no models; `helmholtz train` makes one")
+        s.answer({"models": [m.model_dump(mode="json") for m in found]}, human)
 
 
 @app.command("show")
@@ -90,8 +87,13 @@ def history(
     """Where an alias has pointed."""
     with session(context) as s:
         moves = s.client.alias_history(model, alias, at)
-        human = display.table(("version", "from"), ((m.version, m.at) for m in moves))
+        rows = ((m.version, m.previous_version, m.action, "forced" if m.forced else "", m.at) for m in moves)
+        human = display.table(("version", "before", "action", "", "at"), rows, "no moves")
         s.answer({"history": [m.model_dump(mode="json") for m in moves]}, human)
+
+
+def _pointers(model: RegisteredModel) -> str:
+    return ", ".join(f"{alias} -> {version}" for alias, version in model.aliases.items())
 
 
 def _sentence(model: str, alias: Alias) -> str:

@@ -1,9 +1,9 @@
 """The REST application: every router, every error a problem, every request measured and authorised."""
 
 from importlib.metadata import version
+from typing import NoReturn
 
 from fastapi import FastAPI, Request
-from starlette.convertors import Convertor, register_url_convertor
 
 from service.context import Context
 from service.rest import free_energies, inference, jobs, openapi, problems, registry, status, targets, zoo
@@ -18,23 +18,8 @@ _VERBS = {
 }
 
 
-class _Segment(Convertor[str]):
-    """A part of a path without ``/`` and without ``:``, which begins a verb."""
-
-    regex = "[^/:]+"
-
-    def convert(self, value: str) -> str:
-        """The segment itself."""
-        return value
-
-    def to_string(self, value: str) -> str:
-        """The segment itself."""
-        return value
-
-
 def build_app(context: Context) -> FastAPI:
     """The application over a context."""
-    register_url_convertor("segment", _Segment())
     app = FastAPI(
         title="Helmholtz",
         version=version("helmholtz"),
@@ -44,14 +29,14 @@ def build_app(context: Context) -> FastAPI:
     problems.install(app)
     for room in (status, zoo, targets, jobs, registry, inference, free_energies):
         app.include_router(room.router)
-    app.add_api_route("/v1/{path:path}", _unknown_verb, methods=["POST"], include_in_schema=False)
+    app.add_api_route("/v1/{path:path}", _unknown_verb, methods=["POST"], include_in_schema=False, response_model=None)
     app.add_middleware(Authorised, settings=context.settings)
     app.add_middleware(Measured)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
-async def _unknown_verb(request: Request) -> Response:
+async def _unknown_verb(request: Request) -> NoReturn:
     """A verb that no route has; the known ones are listed."""
     path = request.url.path
     verb = path.rpartition("/")[2].partition(":")[2]

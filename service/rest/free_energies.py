@@ -5,13 +5,14 @@ from functools import partial
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from service.rest.dependencies import ContextOf
 from service.rest.encoding import json_response
 from service.rest.records import shown, to_seconds
+from service.rest.routing import make_router
 
-router = APIRouter(prefix="/v1/free-energies", tags=["free energies"])
+router = make_router("/v1/free-energies", "free energies")
 
 
 @router.get("")

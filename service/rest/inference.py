@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from models_registry.versions import VersionRecord
@@ -13,6 +13,7 @@ from service.rest.bodies import JSON, NPY, array_from_json, content_type, read_n
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
 from service.rest.encoding import json_response, negotiate, npy_response, one_array_only, timing
 from service.rest.openapi import json_body
+from service.rest.routing import make_router
 from service.use_cases.draw_samples import Samples, draw_samples
 from service.use_cases.estimate_free_energy import FreeEnergyResult, final_free_energy
 from service.use_cases.evaluate_log_likelihood import evaluate_log_likelihood
@@ -21,7 +22,7 @@ from zoo.specs.errors import UnsupportedMediaTypeError
 from zoo.specs.estimate import Estimate
 from zoo.specs.requests import FreeEnergyRequest, LogLikelihoodRequest, SampleRequest
 
-router = APIRouter(prefix="/v1/models", tags=["inference"])
+router = make_router("/v1/models", "inference")
 
 
 @router.post("/{model:segment}:sample", openapi_extra=json_body(SampleRequest))

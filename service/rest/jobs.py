@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.rest.bodies import read_object
@@ -12,6 +12,7 @@ from service.rest.dependencies import ContextOf, caller_of
 from service.rest.encoding import json_response
 from service.rest.openapi import json_body
 from service.rest.records import to_text
+from service.rest.routing import make_router
 from service.use_cases.cancel_job import cancel_job
 from service.use_cases.follow_job import follow_job
 from service.use_cases.read_job import read_job, read_jobs, read_log, read_metric
@@ -22,7 +23,7 @@ from workers.jobs.specs import TrainJobSpec
 from workers.jobs.states import JobState
 from zoo.specs.errors import InvalidValueError
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = make_router("/v1/jobs", "jobs")
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 PageSize = Annotated[int, Query(ge=1, le=1000)]

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import Field
 
 from models_registry.aliases import AliasRecord
@@ -14,10 +14,11 @@ from service.rest.dependencies import ContextOf, caller_of
 from service.rest.encoding import json_response
 from service.rest.openapi import json_body
 from service.rest.records import shown, to_seconds
+from service.rest.routing import make_router
 from service.use_cases.specs import parse
 from zoo.specs.base import Spec
 
-router = APIRouter(prefix="/v1/models", tags=["registry"])
+router = make_router("/v1/models", "registry")
 
 PageSize = Annotated[int, Query(ge=1, le=1000)]
 PageToken = Annotated[str | None, Query()]

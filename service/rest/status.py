@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.rest.dependencies import ContextOf
 from service.rest.encoding import json_response
 from service.rest.metrics import METRICS
+from service.rest.routing import make_router
 from service.use_cases.describe_service import check_readiness, describe_service
 
-router = APIRouter(tags=["status"])
+router = make_router("", "status")
 
 _LINKS = {
     "/docs": "the API, to try by hand",

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from service.rest.bodies import NPY, array_from_json, read_object
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
 from service.rest.encoding import json_response, negotiate, npy_response
 from service.rest.openapi import json_body
+from service.rest.routing import make_router
 from service.use_cases.compute_energy import compute_energy
 from service.use_cases.find_reference import find_reference
 from service.use_cases.specs import parse
@@ -15,7 +16,7 @@ from zoo.catalog import AnyTarget
 from zoo.specs.base import Spec
 from zoo.specs.errors import CapabilityMissingError
 
-router = APIRouter(prefix="/v1", tags=["targets"])
+router = make_router("/v1", "targets")
 
 
 class EnergyRequest(Spec):

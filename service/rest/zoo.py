@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from fastapi import APIRouter
-
+from service.rest.routing import make_router
 from service.use_cases.describe_zoo import describe_families, describe_family, describe_target, describe_targets
 
-router = APIRouter(prefix="/v1/zoo", tags=["zoo"])
+router = make_router("/v1/zoo", "zoo")
 
 
 @router.get("/models")

@@ -11,6 +11,7 @@ import pytest
 
 from helmholtz import Client, RetryPolicy
 
+Scripted = tuple[Client, list[httpx.Request], list[float]]
 Route = tuple[int, dict[str, str], bytes]
 
 
@@ -19,7 +20,7 @@ def scripted() -> Iterator[Callable[..., tuple[Client, list[httpx.Request], list
     """A client whose service gives the listed answers in turn; with the requests it sent and the pauses it made."""
     clients: list[Client] = []
 
-    def make(*answers: httpx.Response | Exception, **options: Any) -> tuple[Client, list[httpx.Request], list[float]]:
+    def make(*answers: httpx.Response | Exception, **options: Any) -> Scripted:  # noqa: ANN401 - options of Client
         requests: list[httpx.Request] = []
         pauses: list[float] = []
         left = list(answers)
@@ -93,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = _reply  # noqa: N815 - the names that http.server calls
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 

@@ -64,7 +64,7 @@ def estimates(database: Database) -> Estimates:
 
 @pytest.fixture
 def publish(database: Database, blobs: BlobStore, versions: Versions) -> Publish:
-    """Publishes versions with made-up weights: ``publish(model, beta_f, sigma, target=..., weights=..., job_id=...)``."""
+    """Publishes versions with made-up weights."""
     numbers = iter(range(1_000_000))
 
     def publish_one(

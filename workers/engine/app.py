@@ -5,16 +5,17 @@ import threading
 from typing import Any
 
 import structlog
-import torch
 from celery import Celery, bootsteps
 from redis import Redis
 
 from models_registry.blobs import BlobStore
 from models_registry.database import Database
 from models_registry.versions import Versions
+from workers.compute import choose_device, prepare_thread
 from workers.engine.loop import EngineLoop
 from workers.engine.models import WarmModels
 from workers.engine.operations import Engine
+from workers.logs import configure_logging
 from workers.settings import Settings, read_settings
 from workers.wakeup import configure
 
@@ -30,8 +31,11 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
     def start(self, parent: Any) -> None:  # noqa: ANN401 - celery has no types
         """Begin to serve."""
-        self._loop = build_loop(read_settings())
-        self._thread = threading.Thread(target=_serve_or_exit, args=(self._loop,), name="engine", daemon=True)
+        settings = read_settings()
+        configure_logging(settings.log_level)
+        self._loop = build_loop(settings)
+        arguments = (self._loop, settings.engine_threads)
+        self._thread = threading.Thread(target=_serve_or_exit, args=arguments, name="engine", daemon=True)
         self._thread.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ANN401
@@ -42,25 +46,16 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
 def build_loop(settings: Settings) -> EngineLoop:
     """The engine that the settings describe."""
-    threads = settings.engine_threads or os.cpu_count() or 1
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     device = choose_device(settings.device)
     versions = Versions(Database(settings.resolved_database_url), BlobStore(settings.resolved_artifact_url))
     engine = Engine(WarmModels(versions, settings.warm_models, device), device)
     redis = Redis.from_url(settings.resolved_redis_url, socket_connect_timeout=2, socket_timeout=10)
-    info = {"name": settings.engine_name, "device": str(device), "threads": threads}
+    info = {"name": settings.engine_name, "device": str(device), "threads": settings.engine_threads or os.cpu_count()}
     return EngineLoop(redis, engine, settings.engine_name, info)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of this name; ``auto`` takes a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def _serve_or_exit(loop: EngineLoop) -> None:
+def _serve_or_exit(loop: EngineLoop, threads: int) -> None:
+    prepare_thread(threads)
     try:
         loop.run()
     except BaseException:

@@ -4,8 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
-from safetensors.torch import load
 
+from models_registry.artifacts import unpack
 from models_registry.versions import VersionRecord, Versions
 from workers.jobs.specs import TrainJobSpec
 from zoo.catalog import build_model, build_target
@@ -47,10 +47,10 @@ class WarmModels:
         return self._models[key]
 
     def _load(self, record: VersionRecord) -> WarmModel:
-        weights = load(self._versions.read_weights(record))
+        arrays, _ = unpack(self._versions.read_weights(record))
         spec = TrainJobSpec.model_validate({"target": record.target, "model": record.model_spec})
         target = build_target(spec.target)
         model = build_model(spec.model, target.space, seed=0)
-        model.load_state_dict(weights)
+        model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
         model.eval().requires_grad_(requires_grad=False)
         return WarmModel(record, model.to(self._device), ThermodynamicState(target, spec.target.beta))

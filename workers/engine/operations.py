@@ -85,7 +85,7 @@ def free_energy(engine: Engine, payload: Part) -> Iterator[Part]:
 def energy(engine: Engine, payload: Part) -> Iterator[Part]:
     """One part: ``energy`` of the payload's ``samples`` under its ``target``."""
     target = build_target(type_of_target.validate_python(payload["target"]))
-    yield {"energy": target.energy(torch.from_numpy(payload["samples"]).to(engine.device)).cpu().numpy()}
+    yield {"energy": target.energy(torch.tensor(payload["samples"], device=engine.device)).cpu().numpy()}
 
 
 def reference(engine: Engine, payload: Part) -> Iterator[Part]:

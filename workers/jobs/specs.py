@@ -1,16 +1,32 @@
 """Jobs as a user writes them: one spec for each kind."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, model_validator
 
+from models_registry.names import validate_alias_name, validate_model_name
 from zoo.catalog import AnyModel, AnyObjective, AnyTarget
 from zoo.specs.base import Spec
+from zoo.specs.errors import InvalidValueError
 from zoo.specs.objectives import ReverseKlSpec
 from zoo.specs.training import TrainingSpec
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-AliasName = Annotated[str, Field(pattern=r"^(?!latest$)[a-z][a-z0-9-]{0,62}$")]
+
+def _checked(validate: Callable[[str], str]) -> Callable[[str], str]:
+    """The registry's rule for a name, in pydantic's terms."""
+
+    def check(name: str) -> str:
+        try:
+            return validate(name)
+        except InvalidValueError as error:
+            raise ValueError(error.detail) from None
+
+    return check
+
+
+ModelName = Annotated[str, AfterValidator(_checked(validate_model_name))]
+AliasName = Annotated[str, AfterValidator(_checked(validate_alias_name))]
 
 
 class PublishSpec(Spec):

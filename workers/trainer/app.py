@@ -8,6 +8,7 @@ from celery import Celery, Task, bootsteps
 
 from models_registry.database import Database
 from workers.jobs.lease import reap
+from workers.logs import configure_logging
 from workers.settings import Settings, read_settings
 from workers.trainer.supervisor import Supervisor
 from workers.wakeup import TRAIN_QUEUE, TRAIN_TASK, configure, send_wakeup
@@ -30,6 +31,7 @@ class TrainerStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has 
     def start(self, parent: Any) -> None:  # noqa: ANN401
         """Begin to reap and to accept wake-ups."""
         settings = read_settings()
+        configure_logging(settings.log_level)
         database = Database(settings.resolved_database_url)
         parent.app.supervisor = Supervisor(settings, database)
         self._supervisor = parent.app.supervisor

@@ -1,6 +1,6 @@
 """Sums over all configurations of at most 24 spins: the reference that needs no derivation.
 
-    Z = sum_s exp(-beta E(s)),   in blocks, each added to the running sum relative to the largest term so far.
+Z = sum_s exp(-beta E(s)), block by block, relative to the largest term so far.
 """
 
 from collections.abc import Callable

@@ -14,8 +14,8 @@ Two rewritings keep the digits.  With s = sinh 2K, cosh 2K coth 2K = s + 1/s, he
 
     sinh^2(g_l / 2) = 2 sinh^2(ln(s) / 2) + sin^2(pi l / 2L),
 
-which has no cancellation at the critical point s = 1.  And sums of the Z_i are taken relative to exp(P), P the largest of
-their logarithms, so that no lattice is too large.  Derivatives are analytic: cosh g_l = C(K) - cos(pi l / L) gives
+which has no cancellation at the critical point s = 1.  And the Z_i are summed relative to Z1, so that no lattice is too
+large.  Derivatives are analytic: cosh g_l = C(K) - cos(pi l / L) gives
 
     sinh(g) g' = C',      sinh(g) g'' + cosh(g) g'^2 = C'',
 
@@ -99,7 +99,7 @@ class _Modes:
     d2: Float64[np.ndarray, " mode"]
 
     def log_product(self, sign: int) -> _LogDerivatives:
-        """ln prod_l (e^x + sign e^-x): 2 cosh for sign +1, 2 sinh for -1; x > 0."""
+        """Ln prod_l (e^x + sign e^-x): 2 cosh for sign +1, 2 sinh for -1; x > 0."""
         decay = sign * np.exp(-2 * self.x)
         ratio = (1 - decay) / (1 + decay)  # tanh x or coth x
         log_f = self.x + np.log1p(decay)
@@ -108,10 +108,10 @@ class _Modes:
 
 
 def _boundary_sum(rows: int, columns: int, K: float) -> _LogDerivatives:
-    """ln(Z1 + Z2 + Z3 + Z4) with derivatives.
+    """Ln(Z1 + Z2 + Z3 + Z4) with derivatives.
 
-    All terms are taken relative to Z1(K) exp(b (K' - K)), with b the slope of ln Z1: then the curvature is not the small
-    difference of numbers of order (LM)^2.
+    All terms are taken relative to Z1(K) exp(b (K' - K)), with b the slope of ln Z1: then the curvature is not the
+    small difference of numbers of order (LM)^2.
     """
     odd = _modes(np.arange(1, 2 * rows, 2), rows, columns, K)
     even = _modes(np.arange(2, 2 * rows, 2), rows, columns, K)
@@ -144,7 +144,7 @@ def _relative(
 
 
 def _modes(index: Int[np.ndarray, " mode"], rows: int, columns: int, K: float) -> _Modes:
-    """x_l = M g_l / 2 and its derivatives for 0 < l < 2L; everything divided by s = sinh 2K, so that it stays finite."""
+    """x_l = M g_l / 2 and its derivatives for 0 < l < 2L; with all divided by s = sinh 2K, none overflows."""
     theta = np.pi * index / rows
     log_s, q, coth = _log_sinh(2 * K), 1 / _sinh(2 * K), 1 / np.tanh(2 * K)
     with np.errstate(divide="ignore"):  # at the critical point ln s = 0, and the mode is sin^2 alone
@@ -172,12 +172,12 @@ def _zero_mode(columns: int, K: float) -> tuple[float, Float64[np.ndarray, "3"],
 
 
 def _sinh(x: float) -> float:
-    """sinh x, infinite where it is too large for a float."""
+    """Sinh x, infinite where it is too large for a float."""
     return float(np.sinh(x)) if x < 700 else float("inf")
 
 
 def _log_sinh(x: float) -> float:
-    """ln sinh x for x >= 0, without overflow; -inf at 0."""
+    """Ln sinh x for x >= 0, without overflow; -inf at 0."""
     return float(x + np.log(-np.expm1(-2 * x)) - log(2)) if x > 1 else float(np.log(np.sinh(x)))
 
 

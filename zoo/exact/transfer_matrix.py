@@ -41,7 +41,7 @@ Scaled = tuple[Series, Array]  # a series and the logarithm of a constant factor
 
 
 def strip_applies(width: int, coupling_times_beta: float, field_times_beta: float) -> bool:
-    """Whether the width is at most 14, and the elements of T span less than 600 in logarithm, so that none underflows."""
+    """Whether the width is at most 14, and the elements of T span less than e^600, so that none underflows."""
     log_range = width * (4 * abs(coupling_times_beta) + 2 * abs(field_times_beta))
     return 1 <= width <= MAX_WIDTH and log_range < _MAX_LOG_RANGE
 
@@ -114,9 +114,10 @@ class _Strip:
         return total, log_scale
 
     def by_orbits(self, length: int) -> Scaled:
-        """tr T^M of a periodic strip, one term for each orbit of rows, its multiplicity included."""
+        """Tr T^M of a periodic strip, one term for each orbit of rows, its multiplicity included."""
         states, multiplicity = _orbits(self._width, with_flip=self._flips)
-        blocks = [self._returns(states[i : i + _ORBITS_AT_ONCE], length) for i in range(0, len(states), _ORBITS_AT_ONCE)]
+        starts = range(0, len(states), _ORBITS_AT_ONCE)
+        blocks = [self._returns(states[i : i + _ORBITS_AT_ONCE], length) for i in starts]
         series = tuple(np.concatenate([block[0][n] for block in blocks]) for n in range(3))
         log_scale = np.concatenate([block[1] for block in blocks])
         return (series[0], series[1], series[2]), log_scale + np.log(multiplicity)
@@ -135,7 +136,7 @@ class _Strip:
         for _ in range(steps):
             vectors = self._transfer(vectors)
             top = vectors[0].max(1, keepdims=True)
-            vectors = _map(lambda a, top=top: a / top, vectors)
+            vectors = _divide(vectors, top)
             log_scale += np.log(top[:, 0])
         return vectors, log_scale
 
@@ -159,6 +160,10 @@ def _map(linear: Callable[[Array], Array], a: Series) -> Series:
     return linear(a[0]), linear(a[1]), linear(a[2])
 
 
+def _divide(a: Series, constant: Array) -> Series:
+    return a[0] / constant, a[1] / constant, a[2] / constant
+
+
 def _exp_series(x: Array) -> Series:
     """exp(t x) with its derivatives at t = 1."""
     value = np.exp(x)
@@ -166,7 +171,7 @@ def _exp_series(x: Array) -> Series:
 
 
 def _dot(a: Float64[np.ndarray, "vector state"], b: Float64[np.ndarray, "vector state"]) -> Array:
-    return np.einsum("vs,vs->v", a, b)
+    return np.asarray(np.einsum("vs,vs->v", a, b))
 
 
 def _power(matrix: Series, exponent: int) -> Scaled:
@@ -178,7 +183,7 @@ def _power(matrix: Series, exponent: int) -> Scaled:
     if exponent % 2:
         square = _product(np.matmul, square, matrix)
     top = square[0].max()
-    return _map(lambda a: a / top, square), 2 * log_half + np.log(top)
+    return _divide(square, top), 2 * log_half + np.log(top)
 
 
 def _scalars(series: Series, log_scale: Array | float = 0.0) -> Scaled:
@@ -203,7 +208,7 @@ def _row_bonds(spins: Float64[np.ndarray, "state width"], *, periodic: bool) -> 
     if spins.shape[1] == 1:
         return np.zeros(len(spins))
     neighbours = np.roll(spins, -1, 1) if periodic else spins[:, 1:]
-    return (spins[:, : neighbours.shape[1]] * neighbours).sum(1)
+    return np.asarray((spins[:, : neighbours.shape[1]] * neighbours).sum(1))
 
 
 def _kernel(width: int, K: float) -> Series:
@@ -213,7 +218,7 @@ def _kernel(width: int, K: float) -> Series:
 
 
 def _orbits(width: int, *, with_flip: bool) -> tuple[Int[np.ndarray, " orbit"], Int[np.ndarray, " orbit"]]:
-    """One row of each class under rotation, reflection and, where asked, flip of all spins; and the size of the class."""
+    """One row of each class under rotation, reflection and, where asked, flip of all spins; and the class sizes."""
     states = np.arange(2**width)
     mirrored = sum((states >> i & 1) << (width - 1 - i) for i in range(width))
     images = [states, np.asarray(mirrored)]

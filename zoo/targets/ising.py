@@ -39,7 +39,8 @@ class Ising(Target, HasExactFreeEnergy):
 
     def energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """E(s), float64, shape (batch,)."""
-        return -self.spec.J * self._bond_sum(x) - self.spec.h * _site_sum(x)
+        energy = -self.spec.J * self._bond_sum(x) - self.spec.h * _site_sum(x)
+        return energy + 0.0  # turns -0.0 into 0.0
 
     def observables(self, x: Num[Tensor, "batch *event"]) -> dict[str, Float[Tensor, " batch"]]:
         """``energy_per_site`` in the unit of J; ``magnetization`` and its modulus per site, dimensionless."""

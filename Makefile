@@ -1,0 +1,56 @@
+# Every command works on a machine with Python >= 3.11 and make alone: the first one makes .venv and installs into it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PROTO := proto/helmholtz/v1/inference.proto
+
+.PHONY: demo serve test check fmt types generate bench chaos clean
+
+demo: $(INSTALLED)
+	$(BIN)/helmholtz demo
+
+serve: $(INSTALLED)
+	exec $(BIN)/helmholtz serve
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+# Static, and under two minutes: style, types, import contracts, generated files, architecture.
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory types
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/architecture
+
+types: $(INSTALLED)
+	@$(BIN)/mypy > .mypy_output 2>&1; status=$$?; cat .mypy_output; \
+	grep -Eq 'in [1-9][0-9]* source files|checked [1-9][0-9]* source files' .mypy_output \
+	  || { echo 'mypy checked no file'; status=1; }; rm -f .mypy_output; exit $$status
+
+fmt: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# protoc writes where the import path of its input says: service/rpc/v1.
+generate: $(INSTALLED)
+	$(BIN)/python -m grpc_tools.protoc -I service/rpc/v1=proto/helmholtz/v1 \
+	  --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
+	$(BIN)/python -m service.rest.export_openapi docs/openapi.json
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.sequential_sampling
+
+# The full kill tests; their short form is in `make test`.
+chaos: $(INSTALLED)
+	HELMHOLTZ_CHAOS=full $(BIN)/pytest -m chaos
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo 'Installing into $(VENV) (once)...'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,dev]'
+	@touch $@

@@ -1,0 +1,47 @@
+"""What ``import helmholtz`` offers, and what it costs."""
+
+import subprocess
+import sys
+
+import helmholtz
+
+EXPORTED = """
+AnsweredAsJobError ApiError Client ConflictError EnergyResult Event FreeEnergyResult HelmholtzError
+InvalidArgumentError InvalidValueError Job JobCancelledError JobFailedError LogLikelihoodResult NotFoundError Reference
+RetryPolicy SampleResult ServiceUnreachableError UnavailableError UnexpectedAnswerError Version WaitTimeoutError
+"""
+
+CALLS = """
+aliases alias_history cancel close energy events free_energy healthy info job jobs log_likelihood logs metrics model
+models ready reference retry rollback sample set_alias submit train url version versions wait zoo_model zoo_models
+zoo_target zoo_targets
+"""
+
+FOREIGN = ("torch", "zoo", "service", "workers", "models_registry", "celery", "fastapi", "sqlalchemy")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after ``statement``."""
+    program = f"{statement}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    return set(done.stdout.split())
+
+
+def test_the_exported_names_are_these() -> None:
+    assert sorted(helmholtz.__all__) == sorted(EXPORTED.split())
+    assert all(hasattr(helmholtz, name) for name in helmholtz.__all__)
+
+
+def test_the_calls_of_a_client_are_these() -> None:
+    assert sorted(name for name in dir(helmholtz.Client) if not name.startswith("_")) == sorted(CALLS.split())
+
+
+def test_the_library_and_the_command_line_load_nothing_of_the_server() -> None:
+    for statement in ("import helmholtz", "import helmholtz.cli"):
+        loaded = loaded_after(statement)
+        assert "httpx" in loaded
+        assert not loaded.intersection(FOREIGN)
+
+
+def test_the_check_sees_a_forbidden_import() -> None:
+    assert "zoo" in loaded_after("import helmholtz, zoo.catalog")
