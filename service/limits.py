@@ -2,6 +2,7 @@
 
 from workers.settings import PREFIX, Settings
 from zoo.specs.errors import FieldError, LimitExceededError
+from zoo.specs.models.base import ModelSpec
 from zoo.specs.spaces import SpaceSpec
 
 
@@ -32,6 +33,17 @@ def check_estimate(n: int, space: SpaceSpec, settings: Settings) -> None:
     """
     largest = settings.max_estimate_values // space.num_sites
     _check(n, largest, "n", f"{n} samples of {space.num_sites} sites", "MAX_ESTIMATE_VALUES")
+
+
+def check_model(spec: ModelSpec, space: SpaceSpec, settings: Settings) -> None:
+    """Nothing, when the weights of a model, and what is made of them, are at most ``max_model_size`` numbers.
+
+    Raises:
+        LimitExceededError: they are more.
+    """
+    size = spec.working_size(space)
+    asked = f"a network with {size} numbers in its weights and what is made of them"
+    _check(size, settings.max_model_size, "model", asked, "MAX_MODEL_SIZE")
 
 
 def _check(value: int, largest: int, path: str, asked: str, setting: str) -> None:

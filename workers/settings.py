@@ -42,8 +42,8 @@ class Settings(BaseModel):
     """Largest n times sites of one answer that carries samples."""
     max_estimate_values: int = Field(default=2**28, ge=1)
     """Largest n times sites of one free energy."""
-    max_parameters: int = Field(default=2**27, ge=1)
-    """Largest number of weights of a model."""
+    max_model_size: int = Field(default=2**28, ge=1)
+    """Largest working size of a model, in numbers of four bytes: its weights and what is made of them."""
     grace_seconds: float = Field(default=10, gt=0)
     """Time that a draining process has to finish what it has begun."""
 

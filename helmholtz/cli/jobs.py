@@ -125,7 +125,8 @@ def _follow(s: Session, job: Job) -> None:
     """Show the job's progress until it ends, then the job; a failure is raised after it is shown."""
     beta = (job.spec.get("target") or {}).get("beta")
     failure: JobEndedError | None = None
-    with _going_on(s, job.id), TrainingProgress(s.notes, f"job {job.id}", beta) as shown:
+    s.notes.print(f"job {job.id}")
+    with _going_on(s, job.id), TrainingProgress(s.notes, job.kind, beta) as shown:
         try:
             s.client.wait(job, shown)
         except JobEndedError as error:

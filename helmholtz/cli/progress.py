@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from helmholtz.events import Event
 
@@ -21,14 +21,14 @@ class TrainingProgress:
         self._label = label
         self._target_beta = target_beta
         self._metrics: dict[str, Any] = {}
-        self._step = 0
+        self._progress: dict[str, Any] = {}
+        self._eta = ""
         self._tenth = 0
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.completed:.0f}/{task.fields[goal]}"),
             TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
             TextColumn("{task.fields[eta]}"),
             console=console,
             disable=not console.is_terminal,
@@ -50,8 +50,10 @@ class TrainingProgress:
         if event.kind == "metric":
             self._metrics |= event.data
             self._bar.update(self._task, numbers=self.numbers())
+            self._report()
         elif event.kind == "progress":
             self._advance(event.data)
+            self._report()
         elif event.kind == "state":
             word = str(event.data.get("state"))
             self._bar.update(self._task, description=f"{self._label} {word}")
@@ -79,14 +81,19 @@ class TrainingProgress:
         return beta is not None and self._target_beta is not None and beta < self._target_beta * (1 - 1e-9)
 
     def _advance(self, progress: dict[str, Any]) -> None:
-        self._step, goal = int(progress.get("step") or 0), progress.get("max_steps")
-        left = progress.get("eta_seconds")
-        eta = "" if left is None else f"{left:.0f} s left"
-        self._bar.update(self._task, completed=self._step, total=goal, goal=goal or "?", eta=eta)
-        tenth = int(10 * (progress.get("fraction") or 0))
-        if tenth > self._tenth:
+        self._progress = progress
+        left, goal = progress.get("eta_seconds"), progress.get("max_steps")
+        self._eta = "" if left is None else f"{left:.0f} s left"
+        completed = int(progress.get("step") or 0)
+        self._bar.update(self._task, completed=completed, total=goal, goal=goal or "?", eta=self._eta)
+
+    def _report(self) -> None:
+        """One line for each tenth of the way, once the numbers of that step are there."""
+        step, goal = self._progress.get("step"), self._progress.get("max_steps")
+        tenth = int(10 * (self._progress.get("fraction") or 0))
+        if tenth > self._tenth and self._metrics.get("step") == step:
             self._tenth = tenth
-            self._say(f"step {self._step}/{goal or '?'}  {self.numbers()}  {eta}")
+            self._say(f"step {step}/{goal or '?'}  {self.numbers()}  {self._eta}")
 
     def _say(self, text: str) -> None:
         if not self._console.is_terminal:

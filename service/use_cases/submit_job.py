@@ -5,7 +5,7 @@ from contextlib import suppress
 from anyio.to_thread import run_sync
 
 from service.context import Context
-from service.limits import check_target
+from service.limits import check_model, check_target
 from service.use_cases.specs import parse_job
 from workers.jobs.read import Job
 from workers.jobs.specs import JobSpec
@@ -23,6 +23,7 @@ async def submit_job(context: Context, data: object, caller: str, idempotency_ke
     """
     spec = parse_job(data)
     check_target(spec.target.space, context.settings)
+    check_model(spec.model, spec.target.space, context.settings)
     return await run_sync(lambda: submit_spec(context, spec, caller, idempotency_key))
 
 

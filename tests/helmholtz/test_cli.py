@@ -69,8 +69,8 @@ def serve_job(service: Service, state: str, **fields: object) -> None:
     metric = {"loss": -59.0, "variational_beta_f": -59.0, "exact_beta_f": -59.64, "num_sites": 64, "beta": 0.44}
     events = [
         event(1, "state", state="running"),
-        event(2, "metric", step=10, effective_sample_fraction=0.875, **metric),
-        event(3, "progress", step=10, max_steps=20, fraction=0.5, eta_seconds=3.0),
+        event(2, "progress", step=10, max_steps=20, fraction=0.5, eta_seconds=3.0),
+        event(3, "metric", step=10, effective_sample_fraction=0.875, **metric),
         event(4, "state", state=state),
     ]
     service.answer("POST /v1/jobs", job("queued"), 202)
@@ -314,7 +314,7 @@ def test_jobs_are_listed_watched_and_cancelled(run: Run, service: Service) -> No
     assert "-1.25" in run("jobs", "metrics", "j1").out
     assert "20/20" in run("jobs", "watch", "j1").out
     told = [json.loads(line) for line in run("jobs", "watch", "j1", "--json").out.splitlines()]
-    assert [entry["event"] for entry in told] == ["state", "metric", "progress", "state"]
+    assert [entry["event"] for entry in told] == ["state", "progress", "metric", "state"]
 
 
 def test_interrupting_a_watch_leaves_the_job_alone(run: Run, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ import helmholtz
 
 EXPORTED = """
 AnsweredAsJobError ApiError Client ConflictError EnergyResult Event FreeEnergyResult HelmholtzError
-InvalidArgumentError InvalidValueError Job JobCancelledError JobFailedError LogLikelihoodResult NotFoundError Reference
-RetryPolicy SampleResult ServiceUnreachableError UnavailableError UnexpectedAnswerError Version WaitTimeoutError
+InvalidArgumentError InvalidValueError Job JobCancelledError JobFailedError LogLikelihoodResult NotFoundError
+Point Reference RetryPolicy SampleResult ServiceUnreachableError UnavailableError UnexpectedAnswerError
+Version WaitTimeoutError
 """
 
 CALLS = """

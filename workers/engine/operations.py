@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 
 from workers.engine.models import WarmModel, WarmModels
 from zoo.catalog import AnyTarget, build_target
 from zoo.core.random import RandomStream
 from zoo.core.targets import HasExactFreeEnergy
 from zoo.core.tiles import tile_plan
+from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.specs.errors import NoExactReferenceError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.base import TargetSpec

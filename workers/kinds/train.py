@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 
 from models_registry.artifacts import pack, unpack
 from models_registry.digests import canonical_digest
@@ -25,6 +24,7 @@ from zoo.core.models import Model
 from zoo.core.random import RandomStream
 from zoo.core.targets import HasExactFreeEnergy, ThermodynamicState
 from zoo.core.tiles import tile_plan
+from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.specs.errors import NoExactReferenceError
 from zoo.training.state import StepInfo, TrainState, state_metadata, state_tensors
 from zoo.training.trainer import Trainer, train

@@ -5,10 +5,11 @@ Effective sample size n / tau and R-hat after Vehtari, Gelman, Simpson, Carpente
 """
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import torch
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from jaxtyping import Float64
 
 from zoo.estimators.weights import MIN_EFFECTIVE_SAMPLES
@@ -20,6 +21,8 @@ MAX_R_HAT = 1.01
 
 MIN_DRAWS = 4
 """Halves of a chain are compared, so each needs two draws."""
+
+_STATISTICS: Any = array_stats  # a library without types
 
 ChainArray = np.ndarray | torch.Tensor
 
@@ -37,7 +40,7 @@ def chain_average(values: ChainArray) -> Estimate:
     array = _as_chains(values)
     if np.ptp(array) == 0:
         return _constant(array)
-    ess = float(array_stats.ess(array, chain_axis=0, draw_axis=1, method="mean"))
+    ess = float(_STATISTICS.ess(array, chain_axis=0, draw_axis=1, method="mean"))
     doubts = _doubts(ess, r_hat(array))
     return Estimate(
         value=float(array.mean()),
@@ -58,7 +61,7 @@ def chain_heat_capacity(energies: ChainArray, beta: float, num_sites: int) -> Es
 
 def r_hat(values: ChainArray) -> float:
     """Rank-normalised split R-hat of ``values``, shape (chain, draw): 1 when the chains agree; at least 4 draws."""
-    return float(array_stats.rhat(_as_chains(values), chain_axis=0, draw_axis=1, method="rank"))
+    return float(_STATISTICS.rhat(_as_chains(values), chain_axis=0, draw_axis=1, method="rank"))
 
 
 def _as_chains(values: ChainArray) -> Float64[np.ndarray, "chain draw"]:

@@ -2,8 +2,8 @@
 
 With log w = -beta E(x) - log q(x) and x drawn from q:
 
-    <w>_q = Z                                      so  beta_f = -ln Z = -ln <w>    (importance weighting)
-    -<log w>_q = beta_f + KL(q || p) >= beta_f                                     (variational; Gibbs, Bogoliubov, Feynman)
+    <w>_q = Z, so beta_f = -ln Z = -ln <w>        (importance weighting)
+    -<log w>_q = beta_f + KL(q || p) >= beta_f    (variational; Gibbs, Bogoliubov, Feynman)
 
 Neither sees a mode of p that q never visits: both are then too large, and nothing in the weights shows it.
 """
@@ -51,8 +51,8 @@ def importance_beta_f(log_weights: Vector) -> Estimate:
         standard_error = std(w) / (<w> sqrt(n)) = sqrt((n / ESS - 1) / (n - 1)),      ESS = (sum w)^2 / sum w^2.
 
     To the same order the estimate is too large by standard_error^2 / 2 (Jensen), at most a twentieth of the error bar
-    when ESS >= 100, and is not corrected.  Unreliable with fewer than 100 samples, ESS below 100, or Pareto k above 0.7:
-    then the variance of the weights was underestimated, or does not exist.
+    when ESS >= 100, and is not corrected.  Unreliable with fewer than 100 samples, ESS below 100, or Pareto k above
+    0.7: then the variance of the weights was underestimated, or does not exist.
 
     Raises:
         NumericalError: NaN or +inf among the log-weights, or all of them -inf.

@@ -5,14 +5,17 @@ compute in float64.  A log-weight of -inf is a sample of zero target probability
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from jaxtyping import Float64
 from scipy.special import logsumexp
 
 from zoo.specs.errors import InvalidValueError, NumericalError
+
+_STATISTICS: Any = array_stats  # a library without types
 
 Vector = np.ndarray | torch.Tensor | Sequence[float]
 
@@ -72,10 +75,11 @@ def effective_sample_size(log_weights: Vector) -> float:
 def pareto_k(log_weights: Vector) -> float | None:
     """The tail index k of the weights' generalised Pareto tail, or None when there is no tail to fit.
 
-    The tail is the 3 sqrt(n) largest weights (n / 5 of fewer than 225), fitted after Zhang and Stephens as in Vehtari et
-    al., arXiv:1507.02646; moments of order 1 / k and above do not exist.  Configurations that are drawn again and again
-    have equal weights, which are no sample of a continuous tail: weights that equal the tail's threshold to the
-    resolution of float32 densities are left out, and with fewer than 5 above it the result is None.
+    The tail is the 3 sqrt(n) largest weights (n / 5 of fewer than 225), fitted after Zhang and Stephens as in Vehtari
+    et al., arXiv:1507.02646; moments of order 1 / k and above do not exist.  A configuration that is drawn again and
+    again gives equal weights, which are no sample of a continuous tail and would make the fit report any k: weights
+    that equal the tail's threshold to the resolution of float32 densities are left out, and with fewer than 5 above it
+    the result is None.
     """
     lw = as_log_weights(log_weights)
     resolution = _LOG_WEIGHT_RESOLUTION * max(1.0, abs(float(lw.max())))
@@ -110,8 +114,8 @@ def doubts_of_weights(num_samples: int, ess: float, k: float | None) -> tuple[st
 
 
 def _pareto_k_of_largest(weights: Float64[np.ndarray, " sample"], count: int) -> float | None:
-    """k of the ``count`` largest of the sorted ``weights`` above the next smaller one."""
+    """Tail index of the ``count`` largest of the sorted ``weights`` above the next smaller one."""
     # arviz takes the floor(3 sqrt(n / r_eff)) largest weights: the r_eff that makes it ``count``
     r_eff = 9 * len(weights) / (count + 0.5) ** 2
-    k = float(array_stats.pareto_khat(weights[None, :], chain_axis=0, draw_axis=1, r_eff=r_eff, tail="right"))
+    k = float(_STATISTICS.pareto_khat(weights[None, :], chain_axis=0, draw_axis=1, r_eff=r_eff, tail="right"))
     return k if np.isfinite(k) else None

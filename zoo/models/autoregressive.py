@@ -1,4 +1,4 @@
-"""Autoregressive models of spins: q(s) = prod_i q(s_i | s_1..s_{i-1}), sampled site by site with nothing computed twice."""
+"""Autoregressive models of spins, q(s) = prod_i q(s_i | s_1..s_{i-1}), sampled with nothing computed twice."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ class AutoregressiveSpins(Model):
 
     @final
     def logits(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, "batch site"]:
-        """ln q(s_i = +1 | earlier) / q(s_i = -1 | earlier) of every site, from one full forward pass."""
+        """Ln q(s_i = +1 | earlier) / q(s_i = -1 | earlier) of every site, from one full forward pass."""
         spins = x.flatten(1).to(self._like.dtype)
         if self.symmetry == "none":
             return self.network(spins)
@@ -119,7 +119,7 @@ class AutoregressiveSpins(Model):
         return sweep, first
 
     def _thresholds(self, num_samples: int, rng: RandomStream) -> Float[Tensor, "site batch"]:
-        """ln u/(1 - u): a uniform u is below sigmoid(x) exactly when this is below x."""
+        """Ln u/(1 - u): a uniform u is below sigmoid(x) exactly when this is below x."""
         uniforms = rng.uniforms(num_samples, self.space.num_sites, self._like.device).double()
         return torch.logit(uniforms).to(self._like.dtype).t().contiguous()
 

@@ -17,15 +17,20 @@ from zoo.specs.models.made import MadeSpec
 class Made(AutoregressiveSpins):
     """Residual masked layers: h_1 = U s + a_1, h_{l+1} = h_l + W_l tanh(h_l) + a_{l+1}, x = V tanh(h_depth) + D s + b.
 
-    Hidden unit k has a degree m_k in 1..n-1 and sees the first m_k spins: U_kj = 0 unless j < m_k (counting from 0), W_kk'
-    = 0 unless m_k' <= m_k, V_ik = 0 unless m_k <= i, and D_ij = 0 unless j < i.  Degrees are spread evenly and units
-    sorted by them, so that the units which some spins determine are always a prefix.
+    Hidden unit k has a degree m_k in 1..n-1 and sees the first m_k spins: counting spins from 0, U_kj = 0 unless
+    j < m_k, W_kk' = 0 unless m_k' <= m_k, V_ik = 0 unless m_k <= i, and D_ij = 0 unless j < i.  Degrees are spread
+    evenly and units sorted by them, so that the units which the first spins determine are always a prefix.
 
     Good on any graph of spins up to a few hundred sites; it knows nothing of a lattice, where PixelCNN needs fewer
     weights.
 
     Source: Germain et al., arXiv:1502.03509; as a variational ansatz: Wu, Wang, Zhang, PRL 122, 080602 (2019).
     """
+
+    _input_mask: Tensor
+    _hidden_mask: Tensor
+    _output_mask: Tensor
+    _direct_mask: Tensor
 
     def __init__(self, spec: MadeSpec, space: Space, seed: int) -> None:
         super().__init__(spec, space, spec.symmetry)
@@ -64,7 +69,7 @@ class Made(AutoregressiveSpins):
         return _MadeSweep(self, batch)
 
     def masked_weights(self) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
-        """U (unit, site), the W_l (unit, unit), V (site, unit) and D (site, site), with what is not causal set to zero."""
+        """U (unit, site), the W_l (unit, unit), V (site, unit), D (site, site); what is not causal is zero."""
         return (
             self.input_weight * self._input_mask,
             [weight * self._hidden_mask for weight in self.hidden_weights],

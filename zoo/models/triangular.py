@@ -12,9 +12,9 @@ class TriangularProduct:
     """W X + bias for a block-triangular W, a few rows at each step, while the rows of X are still being written.
 
     At step t the rows of W from ``row_ends[t-1]`` to ``row_ends[t]`` are asked for, and they see only the first
-    ``known[t]`` rows of X, shape (row of X, batch), which must have been written by then.  One large product at the start
-    of each block of steps brings in all that is known for all rows of the block; each step then adds only what has become
-    known since.  So every weight is used once, nearly all of them in large products, and X is read once for each block.
+    ``known[t]`` rows of X, shape (row of X, batch), which must have been written by then.  One large product at the
+    start of each block of steps brings in all that is known for all rows of the block; each step then adds only what
+    has become known since.  So every weight is used once, nearly always in a large product, and X is read once a block.
     """
 
     def __init__(

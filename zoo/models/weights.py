@@ -1,7 +1,6 @@
 """Initial weights: drawn from an explicit generator, scaled by what a unit sees."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -14,5 +13,4 @@ def normal_parameter(
     shape: tuple[int, ...], standard_deviation: float | Tensor, generator: torch.Generator
 ) -> nn.Parameter:
     """Independent normal weights of mean 0; ``standard_deviation`` broadcasts against ``shape``."""
-    noise: Float[Tensor, "..."] = torch.randn(shape, generator=generator)
-    return nn.Parameter(noise * standard_deviation)
+    return nn.Parameter(torch.randn(shape, generator=generator) * standard_deviation)

@@ -29,7 +29,11 @@ class ReverseKl(Objective):
         self.spec = spec
 
     def __call__(self, model: Model, state: ThermodynamicState, batch_size: int, rng: RandomStream) -> Loss:
-        """The loss on ``batch_size`` >= 2 samples; ``parts``: ``variational_beta_f``, its ``standard_error``, <beta E>, <ln q>."""
+        """The loss on ``batch_size`` >= 2 samples.
+
+        ``parts``: ``variational_beta_f`` = <f>, its ``standard_error``, ``reduced_energy`` = <beta E>, ``log_prob`` =
+        <ln q>; dimensionless, detached.
+        """
         x = model.sample(batch_size, rng)
         log_prob = model.log_prob(x)
         reduced_energy = state.reduced_energy(x)
@@ -44,7 +48,7 @@ class ReverseKl(Objective):
 
 
 def _score_function_mean(f: Tensor, log_prob: Tensor) -> Tensor:
-    """mean f, whose gradient is the leave-one-out estimate: f_i - mean_{j != i} f_j = (f_i - mean f) n / (n - 1)."""
+    """Mean f, whose gradient is the leave-one-out estimate: f_i - mean_{j != i} f_j = (f_i - mean f) n / (n - 1)."""
     advantage = (f - f.mean()) / (len(f) - 1)
     surrogate = (advantage * log_prob).sum()
     return f.mean() + surrogate - surrogate.detach()

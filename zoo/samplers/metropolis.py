@@ -29,7 +29,7 @@ Start = Literal["ordered", "disordered"]
 
 @dataclass(frozen=True)
 class RunPlan:
-    """How long a run is: ``burn_in`` sweeps discarded, then ``num_draws`` configurations kept, one every ``thin`` sweeps."""
+    """Length of a run: ``burn_in`` sweeps discarded, then ``num_draws`` configurations kept, ``thin`` sweeps apart."""
 
     num_draws: int
     burn_in: int = 0
@@ -44,7 +44,10 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class ChainState:
-    """Where the chains are: ``spins`` of shape (site, chain), float32 -1/+1, after ``sweeps`` sweeps."""
+    """Where the chains are after ``sweeps`` sweeps.
+
+    ``spins`` are float32 -1/+1, shape (site, chain), with the sites in the sampler's order: colour after colour.
+    """
 
     spins: Float[Tensor, "site chain"]
     sweeps: int
@@ -73,9 +76,14 @@ class Metropolis:
         self.spec = spec
         self.beta = beta
         self.target = Ising(spec)
-        self._neighbours = neighbours(spec)
         colour = colours(spec)
-        self._sublattices = [torch.nonzero(colour == c).flatten() for c in colour.unique()]
+        self._order = colour.argsort(stable=True)  # the lattice's index of each of our sites
+        self._position = self._order.argsort()  # our index of each of the lattice's sites
+        outside = spec.space.num_sites
+        position = torch.cat([self._position, torch.tensor([outside])])
+        self._neighbours = list(position[neighbours(spec)[self._order]].T.contiguous())
+        ends = colour.bincount().cumsum(0).tolist()
+        self.sublattices = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
     def init(self, num_chains: int, rng: RandomStream, start: Start = "disordered") -> ChainState:
         """Chains that start from independent random configurations, or alternately from all up and all down."""
@@ -93,19 +101,20 @@ class Metropolis:
         sites, chains = state.spins.shape
         uniforms = rng.at(rng.first + (state.sweeps + 1) * sites).uniforms(sites, chains)
         spins = state.spins.clone()
-        for sublattice in self._sublattices:
+        for sublattice in self.sublattices:
             flips = uniforms[sublattice] < self.acceptance(spins, sublattice)
-            spins[sublattice] = torch.where(flips, -spins[sublattice], spins[sublattice])
+            spins[sublattice] *= 1 - 2 * flips.to(torch.float32)
         acceptance = (spins != state.spins).mean(0, dtype=torch.float32)
         return ChainState(spins, state.sweeps + 1), SweepInfo(acceptance)
 
-    def acceptance(
-        self, spins: Float[Tensor, "site chain"], sublattice: Int[Tensor, " some"]
-    ) -> Float[Tensor, "some chain"]:
-        """Probability that each site of ``sublattice`` is flipped, shape (len(sublattice), chain)."""
+    def acceptance(self, spins: Float[Tensor, "site chain"], sublattice: slice) -> Float[Tensor, "some chain"]:
+        """Probability that each site of ``sublattice`` is flipped, while the other sublattices stand still."""
         padded = torch.cat([spins, torch.zeros(1, spins.shape[1])])
-        field = self.spec.J * padded[self._neighbours[sublattice]].sum(1) + self.spec.h
-        return PROPOSAL_PROBABILITY * torch.exp(-2 * self.beta * spins[sublattice] * field).clamp(max=1)
+        total = padded.index_select(0, self._neighbours[0][sublattice])
+        for neighbour in self._neighbours[1:]:
+            total += padded.index_select(0, neighbour[sublattice])
+        cost = spins[sublattice] * (total * (2 * self.beta * self.spec.J) + 2 * self.beta * self.spec.h)
+        return torch.exp(-cost).clamp_(max=1).mul_(PROPOSAL_PROBABILITY)
 
     def run(self, num_chains: int, plan: RunPlan, rng: RandomStream) -> ChainSamples:
         """The draws of ``num_chains`` chains from a fresh start."""
@@ -123,11 +132,11 @@ class Metropolis:
 
     def configurations(self, state: ChainState) -> Int8[Tensor, "chain *event"]:
         """Where the chains are, as int8 configurations of the target's space."""
-        return state.spins.T.to(torch.int8).reshape(-1, *self.spec.shape)
+        return state.spins[self._position].to(torch.int8).T.reshape(-1, *self.spec.shape)
 
 
 def neighbours(spec: IsingSpec) -> Int[Tensor, "site neighbour"]:
-    """The sites joined to each site, as often as they are joined by bonds; N stands for no neighbour at an open face."""
+    """The sites joined to each site, once for each bond; N stands for the missing neighbour at an open face."""
     sites = spec.space.num_sites
     index = torch.arange(sites).reshape(spec.shape)
     columns = []
@@ -143,8 +152,8 @@ def neighbours(spec: IsingSpec) -> Int[Tensor, "site neighbour"]:
 def colours(spec: IsingSpec) -> Int[Tensor, " site"]:
     """A colour for each site, different for neighbours: two, or three where a periodic length is odd.
 
-    Along an axis the colours are 0 1 0 1 .., and an odd periodic one ends with 2.  Their sum over axes, modulo the number
-    of colours, changes from any site to its neighbour because one term changes by 1 or 2.
+    Along an axis the colours are 0 1 0 1 .., and an odd periodic one ends with 2.  Their sum over axes, modulo the
+    number of colours, changes from any site to its neighbour, because one term changes by 1 or 2.
     """
     odd = [spec.periodic and side % 2 == 1 and side > 1 for side in spec.shape]
     total = torch.zeros(spec.shape, dtype=torch.int64)

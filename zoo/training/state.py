@@ -48,8 +48,8 @@ class StepInfo:
     """What one step shows of itself; ``step`` counts the steps done, ``seconds`` their computing time.
 
     ``loss`` and ``variational_beta_f`` with its ``standard_error`` (one batch, at ``beta``) are dimensionless.
-    ``effective_sample_fraction`` is (sum w)^2 / (N sum w^2) of the last N = ``num_log_weights`` training samples at this
-    ``beta``.  ``gradient_norm`` is that before clipping.  The last step of a training has a ``stop_reason``.
+    ``effective_sample_fraction`` is (sum w)^2 / (N sum w^2) of the last N = ``num_log_weights`` training samples at
+    this ``beta``.  ``gradient_norm`` is that before clipping.  The last step of a training has a ``stop_reason``.
     """
 
     step: int

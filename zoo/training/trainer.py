@@ -126,8 +126,8 @@ class Trainer:
 def train(trainer: Trainer, state: TrainState) -> Iterator[tuple[TrainState, StepInfo]]:
     """State and info after each step, to the end; between two steps the caller may write down, report or leave.
 
-    Step t takes its random numbers from the stream (training seed, domain t), so no random state is hidden anywhere, and
-    a restored state goes on exactly as it would have.  Yields nothing when ``state`` has ended already.
+    Step t takes its random numbers from the stream (training seed, domain t), so no random state is hidden anywhere,
+    and a restored state goes on exactly as it would have.  Yields nothing when ``state`` has ended already.
     """
     while state.stop_reason is None:
         state, info = trainer.step(state, RandomStream(trainer.spec.seed, domain=state.step))
@@ -137,9 +137,10 @@ def train(trainer: Trainer, state: TrainState) -> Iterator[tuple[TrainState, Ste
 def flush_denormals() -> None:
     """Nothing; from here on this thread and those it starts take numbers below 1e-38 for 0.
 
-    Call it in a training process before its first tensor operation: arithmetic on denormal numbers can be ten times slower.
+    Call it in a training process before its first tensor operation: arithmetic on denormal numbers can be ten times
+    slower.
     """
-    torch.set_flush_denormal(True)  # noqa: FBT003 - the name of the function says what is switched on
+    torch.set_flush_denormal(True)
 
 
 def _adam_step(optimizer: Adam, learning_rate: float) -> None:

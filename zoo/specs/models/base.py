@@ -1,5 +1,6 @@
 """What every model spec says of itself without computing anything."""
 
+from abc import abstractmethod
 from typing import ClassVar, Literal
 
 from zoo.specs.base import Spec
@@ -26,6 +27,10 @@ class ModelSpec(Spec):
     capabilities: ClassVar[Capabilities]
 
     family: str
+
+    @abstractmethod
+    def working_size(self, space: SpaceSpec) -> int:
+        """Numbers that the model holds in memory on ``space``, whatever the batch: weights and what is made of them."""
 
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Why this model cannot live on ``space``, or None when it can."""

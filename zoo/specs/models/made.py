@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from zoo.specs.models.base import Capabilities, ModelSpec
+from zoo.specs.spaces import SpaceSpec
 
 
 class MadeSpec(ModelSpec):
@@ -29,3 +30,7 @@ class MadeSpec(ModelSpec):
     """Hidden layers."""
     symmetry: Literal["none", "z2"] = "none"
     """``z2``: q(-s) = q(s) exactly, by modelling s s_1 and drawing the sign of s_1 evenly."""
+
+    def working_size(self, space: SpaceSpec) -> int:
+        """Dense layers: sites to hidden, hidden to hidden, hidden to sites."""
+        return 2 * space.num_sites * self.width + (self.depth - 1) * self.width**2

@@ -33,6 +33,12 @@ class PixelCnnSpec(ModelSpec):
     symmetry: Literal["none", "z2"] = "none"
     """``z2``: q(-s) = q(s) exactly, by modelling s s_1 and drawing the sign of s_1 evenly."""
 
+    def working_size(self, space: SpaceSpec) -> int:
+        """The first kernel unrolled over all pairs of sites, and the causal taps of the others."""
+        k = self.half_kernel
+        taps = k * (2 * k + 1) + k + 1
+        return (space.num_sites**2 + (self.depth - 1) * taps * self.width) * self.width
+
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Beyond the kind of space: the lattice must have two axes."""
         if len(space.event_shape) != 2:

@@ -1,0 +1,54 @@
+"""Enumeration of any energy, against sums that can be done by hand."""
+
+from math import exp, log1p, tanh
+from time import perf_counter
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.exact.enumeration import MAX_SPINS, enumeration_cumulants
+from zoo.exact.transfer_matrix import strip_cumulants
+
+
+def in_fields(spins: Tensor) -> Tensor:
+    """E = -sum_i i s_i, whose partition function is a product."""
+    fields = torch.arange(1.0, spins.shape[1] + 1)
+    return -(spins * fields).sum(1, dtype=torch.float64)
+
+
+def ring(spins: Tensor) -> Tensor:
+    return -(spins * spins.roll(1, 1)).sum(1, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("num_spins", [1, 2, 15, 16, 17, 18])
+@pytest.mark.parametrize("beta", [0.0, 0.1, 5.0, 400.0])
+def test_independent_spins_give_the_product(num_spins: int, beta: float) -> None:
+    found = enumeration_cumulants(in_fields, num_spins, beta)
+    fields = [beta * i for i in range(1, num_spins + 1)]
+    assert found.log_z == pytest.approx(sum(x + log1p(exp(-2 * x)) for x in fields))
+    assert found.mean == pytest.approx(-sum(x * tanh(x) for x in fields), abs=1e-9)
+
+
+def test_24_spins_take_less_than_ten_seconds_and_agree_with_the_transfer_matrix() -> None:
+    start = perf_counter()
+    found = enumeration_cumulants(ring, 24, 0.5)
+    seconds = perf_counter() - start
+    exact = strip_cumulants(1, 24, 0.5, 0.0, periodic=True)
+    assert found.log_z == pytest.approx(exact.log_z, abs=1e-10)
+    assert found.mean == pytest.approx(exact.mean, abs=1e-10)
+    assert found.variance == pytest.approx(exact.variance, abs=1e-9)
+    assert seconds < 10
+
+
+def test_a_missing_state_is_caught() -> None:
+    # the all-up state alone carries this much of Z: leaving it out would be seen
+    found = enumeration_cumulants(ring, 10, 0.5)
+    exact = strip_cumulants(1, 10, 0.5, 0.0, periodic=True)
+    assert abs(found.log_z - exact.log_z) < 1e-12 < -log1p(-exp(5.0 - exact.log_z))
+
+
+@pytest.mark.parametrize("num_spins", [0, -1, MAX_SPINS + 1])
+def test_too_many_spins_are_refused(num_spins: int) -> None:
+    with pytest.raises(ValueError, match=f"{num_spins} spins"):
+        enumeration_cumulants(ring, num_spins, 1.0)

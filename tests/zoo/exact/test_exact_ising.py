@@ -1,0 +1,94 @@
+"""The choice of method for each Ising model, and the agreement of what is chosen with enumeration of the target."""
+
+from math import cosh, inf, log, nan, prod
+
+import pytest
+
+from zoo.exact.enumeration import enumeration_cumulants
+from zoo.exact.ising import exact_reference
+from zoo.specs.errors import InvalidValueError, NoExactReferenceError
+from zoo.specs.targets.ising import IsingSpec
+from zoo.targets.ising import Ising
+
+COVERED = [
+    (IsingSpec(shape=(1,), h=0.3), "independent spins"),
+    (IsingSpec(shape=(1, 1, 1)), "independent spins"),
+    (IsingSpec(shape=(2, 3, 2), J=0.0, h=-0.7), "independent spins"),
+    (IsingSpec(shape=(9,), h=0.2), "transfer matrix"),
+    (IsingSpec(shape=(2,), J=-1.0), "transfer matrix"),
+    (IsingSpec(shape=(1, 8, 1), periodic=False), "transfer matrix"),
+    (IsingSpec(shape=(3, 4)), "Kaufman 1949"),
+    (IsingSpec(shape=(2, 1, 5)), "Kaufman 1949"),
+    (IsingSpec(shape=(4, 4), J=-1.0), "Kaufman 1949"),
+    (IsingSpec(shape=(3, 4), J=-1.0), "transfer matrix"),
+    (IsingSpec(shape=(4, 3), h=0.5), "transfer matrix"),
+    (IsingSpec(shape=(4, 4), periodic=False), "transfer matrix"),
+    (IsingSpec(shape=(2, 2, 3), h=0.1), "enumeration"),
+    (IsingSpec(shape=(2, 2, 2)), "enumeration"),
+    (IsingSpec(shape=(2, 3, 2), periodic=False, J=-0.5), "enumeration"),
+]
+
+
+@pytest.mark.parametrize(("spec", "method"), COVERED, ids=str)
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.1])
+def test_reference_is_the_enumeration_of_the_targets_own_energy(spec: IsingSpec, method: str, beta: float) -> None:
+    target, sites = Ising(spec), prod(spec.shape)
+    expected = enumeration_cumulants(lambda s: target.energy(s.reshape(-1, *spec.shape)), sites, beta)
+    found = target.exact_reference(beta)
+    assert found.method == ("independent spins" if beta == 0 else method)
+    assert found.beta_f == pytest.approx(-expected.log_z, abs=1e-10, rel=0)
+    energy = expected.mean / (beta * sites) if beta else 0.0
+    assert found.observables["energy_per_site"] == pytest.approx(energy, abs=1e-10)
+    assert found.observables["heat_capacity_per_site"] == pytest.approx(expected.variance / sites, abs=1e-10)
+
+
+def test_the_energy_of_another_lattice_is_caught() -> None:
+    reference = exact_reference(IsingSpec(shape=(3, 4)), 0.4)
+    target = Ising(IsingSpec(shape=(3, 4), periodic=False))
+    other = enumeration_cumulants(lambda s: target.energy(s.reshape(-1, 3, 4)), 12, 0.4)
+    assert abs(reference.beta_f + other.log_z) > 0.1
+
+
+def test_beta_of_the_call_stands_in_for_beta_of_the_spec() -> None:
+    cold, warm = IsingSpec(shape=(4, 4), beta=2.0), IsingSpec(shape=(4, 4), beta=0.1)
+    assert exact_reference(cold, 0.4) == exact_reference(warm, 0.4)
+
+
+def test_citations_name_the_source() -> None:
+    assert "Phys. Rev. 76, 1232" in exact_reference(IsingSpec(shape=(8, 8)), 0.44).citation
+    assert all(exact_reference(spec, 0.4).citation for spec, _ in COVERED)
+
+
+def test_independent_spins_do_not_overflow() -> None:
+    spec = IsingSpec(shape=(10, 10, 10), J=0.0, h=2.0)
+    assert exact_reference(spec, 1.0).beta_f == pytest.approx(-1000 * log(2 * cosh(2.0)), rel=1e-13)
+    assert exact_reference(spec, 1e6).beta_f == pytest.approx(-2e9)
+    assert exact_reference(spec, 1e6).observables["heat_capacity_per_site"] == 0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        IsingSpec(shape=(3, 3, 3)),
+        IsingSpec(shape=(16, 16), h=0.1),
+        IsingSpec(shape=(15, 15), J=-1.0),
+        IsingSpec(shape=(20, 15), periodic=False),
+    ],
+    ids=str,
+)
+def test_what_no_method_covers_is_said_with_what_is_covered(spec: IsingSpec) -> None:
+    with pytest.raises(NoExactReferenceError, match=r"chains, 2D periodic .* 14 .* 24 sites") as caught:
+        exact_reference(spec, 0.4)
+    assert "x".join(str(side) for side in sorted(spec.shape)) in caught.value.detail.replace(" ", "")
+
+
+@pytest.mark.parametrize("beta", [nan, inf, -0.1])
+def test_a_beta_that_is_no_temperature_is_refused(beta: float) -> None:
+    with pytest.raises(InvalidValueError, match="beta is"):
+        exact_reference(IsingSpec(shape=(4, 4)), beta)
+
+
+@pytest.mark.parametrize("spec", [IsingSpec(shape=(4, 4), J=1e200), IsingSpec(shape=(5,), h=1e200)], ids=str)
+def test_couplings_that_overflow_are_refused(spec: IsingSpec) -> None:
+    with pytest.raises(InvalidValueError, match="finite"):
+        exact_reference(spec, 1e200)

@@ -1,0 +1,115 @@
+"""Transfer matrices against enumeration by hand, closed forms and Kaufman, for every boundary and sign."""
+
+from math import acosh, cosh, exp, log, sinh, sqrt
+
+import numpy as np
+import pytest
+
+from zoo.exact.cumulants import Cumulants
+from zoo.exact.kaufman import kaufman_cumulants
+from zoo.exact.transfer_matrix import strip_applies, strip_cumulants
+
+
+def enumerated(width: int, length: int, K: float, b: float, *, periodic: bool, double_bonds: bool = True) -> Cumulants:
+    """By numpy over all 2^N states, bond by bond.  ``double_bonds`` False is the wrong rule for periodic sides of 2."""
+    states = 2.0 * (np.arange(2 ** (width * length))[:, None] >> np.arange(width * length) & 1) - 1
+    u = -b * states.sum(1)
+    s = states.reshape(-1, width, length)
+    for i in range(width):
+        for j in range(length):
+            for k, m in ((i + 1, j), (i, j + 1)):
+                wraps = k == width or m == length
+                side = width if k > i else length
+                if (wraps and not periodic) or side == 1 or (wraps and side == 2 and not double_bonds):
+                    continue
+                u -= K * s[:, i, j] * s[:, k % width, m % length]
+    weights = np.exp(u.min() - u)
+    mean = float((weights * u).sum() / weights.sum())
+    variance = float((weights * (u - mean) ** 2).sum() / weights.sum())
+    return Cumulants(float(np.log(weights.sum()) - u.min()), mean, variance)
+
+
+def assert_close(found: Cumulants, expected: Cumulants, tolerance: float = 1e-10) -> None:
+    assert found.log_z == pytest.approx(expected.log_z, abs=tolerance, rel=0)
+    assert found.mean == pytest.approx(expected.mean, abs=tolerance)
+    assert found.variance == pytest.approx(expected.variance, abs=tolerance)
+
+
+# widths up to 6 square the matrix, from 7 on they go orbit by orbit or row by row
+SHAPES = [(1, 1), (1, 2), (1, 9), (2, 2), (2, 5), (3, 3), (3, 4), (4, 3), (7, 1), (7, 2), (8, 2), (9, 1)]
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize(("K", "b"), [(0.0, 0.3), (0.4, 0.0), (-0.7, 0.0), (0.4, -0.2), (-1.5, 0.9), (3.0, 0.1)])
+@pytest.mark.parametrize(("width", "length"), SHAPES)
+def test_strips_are_the_sum_over_all_states(width: int, length: int, K: float, b: float, *, periodic: bool) -> None:
+    expected = enumerated(width, length, K, b, periodic=periodic)
+    assert_close(strip_cumulants(width, length, K, b, periodic=periodic), expected)
+
+
+def test_counting_the_bond_of_a_periodic_pair_once_is_caught() -> None:
+    once = enumerated(2, 3, 0.4, 0.1, periodic=True, double_bonds=False)
+    assert abs(strip_cumulants(2, 3, 0.4, 0.1, periodic=True).log_z - once.log_z) > 0.1
+
+
+@pytest.mark.parametrize("N", [2, 3, 10, 1000, 1_000_000])
+@pytest.mark.parametrize(("K", "b"), [(0.5, 0.2), (-0.8, 0.3), (2.0, 0.0)])
+def test_rings_are_isings_closed_form(N: int, K: float, b: float) -> None:
+    root = sqrt(exp(2 * K) * sinh(b) ** 2 + exp(-2 * K))
+    large, small = exp(K) * cosh(b) + root, exp(K) * cosh(b) - root
+    expected = N * log(large) + log(1 + np.sign(small) ** N * (abs(small) / large) ** N)
+    assert strip_cumulants(1, N, K, b, periodic=True).log_z == pytest.approx(expected, rel=1e-12, abs=1e-10)
+
+
+@pytest.mark.parametrize("N", [2, 17, 100_000])
+def test_open_chains_without_field_are_independent_bonds(N: int) -> None:
+    K = 0.7
+    found = strip_cumulants(1, N, K, 0.0, periodic=False)
+    assert found.log_z == pytest.approx(log(2) + (N - 1) * log(2 * cosh(K)), rel=1e-12)
+    assert found.mean == pytest.approx(-(N - 1) * K * np.tanh(K), rel=1e-11)
+    assert found.variance == pytest.approx((N - 1) * (K / cosh(K)) ** 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("width", "length"), [(5, 40), (8, 12), (10, 10)])
+@pytest.mark.parametrize("K", [0.2, 0.5])
+def test_tori_without_field_are_kaufmans(width: int, length: int, K: float) -> None:
+    assert_close(strip_cumulants(width, length, K, 0.0, periodic=True), kaufman_cumulants(width, length, K), 1e-9)
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+def test_width_and_length_can_be_exchanged(*, periodic: bool) -> None:
+    one = strip_cumulants(6, 9, -0.6, 0.25, periodic=periodic)
+    assert_close(strip_cumulants(9, 6, -0.6, 0.25, periodic=periodic), one, 1e-9)
+
+
+def test_a_frustrated_odd_torus_keeps_its_digits() -> None:
+    # odd sides and J < 0: each row and column has an unsatisfied bond; eigenvalues of both signs would cancel here
+    assert_close(strip_cumulants(3, 5, -6.0, 0.0, periodic=True), enumerated(3, 5, -6.0, 0.0, periodic=True))
+    one, other = (strip_cumulants(*sides, -6.0, 0.0, periodic=True) for sides in ((7, 5), (5, 7)))
+    assert_close(one, other, 1e-9)
+
+
+def test_width_14_open_agrees_with_its_own_transpose() -> None:
+    narrow = strip_cumulants(6, 14, 0.44, 0.1, periodic=False)
+    assert_close(strip_cumulants(14, 6, 0.44, 0.1, periodic=False), narrow, 1e-9)
+
+
+def test_onsager_free_energy_per_site_is_approached_by_long_strips() -> None:
+    # ln Z per column of an infinite cylinder of circumference w, high temperature: w f_inf + O(exp(-w / xi))
+    K = 0.2
+    per_column = (
+        strip_cumulants(12, 60, K, 0.0, periodic=True).log_z - strip_cumulants(12, 40, K, 0.0, periodic=True).log_z
+    ) / 20
+    k = np.linspace(0, np.pi, 20001)[1::2]
+    gamma = [acosh(cosh(2 * K) / np.tanh(2 * K) - np.cos(q)) for q in k]
+    onsager = 0.5 * log(2 * sinh(2 * K)) + 0.5 * float(np.mean(gamma))
+    assert per_column / 12 == pytest.approx(onsager, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("width", "length", "K", "b"), [(15, 15, 0.4, 0.0), (14, 14, 20.0, 0.0), (0, 3, 0.1, 0), (3, 0, 0.1, 0)]
+)
+def test_what_is_too_wide_or_too_cold_is_refused(width: int, length: int, K: float, b: float) -> None:
+    assert length == 0 or not strip_applies(width, K, b)
+    with pytest.raises(ValueError, match=f"width {width} and length {length}"):
+        strip_cumulants(width, length, K, b, periodic=True)
