@@ -195,6 +195,7 @@ class Version(Answer):
     digest: str = ""
     target_digest: str | None = None
     size_bytes: int | None = None
+    libraries: dict[str, str] = {}
     created_at: datetime | None = None
     state: str = "ready"
     aliases: list[str] = []

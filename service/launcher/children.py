@@ -65,16 +65,19 @@ class Child:
         if moment >= self._restart_at:
             self.start()
 
-    def stop(self, grace_seconds: float) -> None:
-        """Ask the process to end, and end its whole group when the grace is over."""
+    def ask_to_stop(self) -> None:
+        """Tell the process to finish what it has begun and end."""
+        if self.process is not None and self.running:
+            self.process.send_signal(signal.SIGTERM)
+
+    def await_end(self, grace_seconds: float) -> None:
+        """Return when the process has ended; its whole group is ended when the grace is over."""
         if self.process is None:
             return
-        if self.running:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(grace_seconds)
-            except subprocess.TimeoutExpired:
-                log.warning("process did not end in time", name=self.name)
+        try:
+            self.process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            log.warning("process did not end in time", name=self.name)
         self._kill_group()
         self.process.wait()
 

@@ -21,6 +21,7 @@ from workers.settings import PREFIX, Settings
 from workers.wakeup import TRAIN_QUEUE
 from zoo.specs.errors import HelmholtzError
 
+_STOP_STAGES = (("gateway",), ("trainer", "engine"), ("redis",))
 _TICK_SECONDS = 0.1
 _REDIS_START_SECONDS = 10.0
 _READY_SECONDS = 60.0
@@ -101,8 +102,12 @@ class Stack:
 
     def stop(self) -> None:
         """Drain the gateway, then the workers, then Redis; nothing is left behind."""
-        for child in reversed(self._children):
-            child.stop(self.settings.grace_seconds + 2)
+        for stage in _STOP_STAGES:
+            leaving = [child for child in self._children if child.name in stage]
+            for child in leaving:
+                child.ask_to_stop()
+            for child in leaving:
+                child.await_end(self.settings.grace_seconds + 2)
         self._children.clear()
         for port in self._ports:
             port.release()
@@ -155,7 +160,7 @@ class Stack:
                 time.sleep(0.02)
 
     def _commands(self) -> dict[str, list[str]]:
-        """The children after Redis, in the order of their start; they are stopped in the reverse one."""
+        """The children after Redis, in the order of their start."""
         common = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning"]
         celery = [sys.executable, "-m", "celery"]
         slots = str(self.settings.train_slots)

@@ -60,7 +60,7 @@ def request_cancel(database: Database, job_id: str) -> tuple[Job, bool]:
         job = find_job(connection, job_id)
         state = JobState(job.state)
         if state.finished:
-            msg = f"job {job_id} has already {state.value}; only queued and running jobs can be cancelled"
+            msg = f"job {job_id} has ended (state: {state.value}); only queued and running jobs can be cancelled"
             raise StateConflictError(msg, reason="JOB_FINISHED")
         if job.cancel_requested:
             return job, False

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -23,7 +23,6 @@ from workers.jobs.lease import (
     attempts_used_up,
     claim_next,
     finish,
-    heartbeat,
     record_report,
     release,
 )
@@ -33,12 +32,14 @@ from workers.messages import unpack
 from workers.process_group import signal_group
 from workers.settings import Settings
 from workers.trainer.child import checkpoint_folder, run_job
+from workers.trainer.heart import Heart
 from zoo.specs.errors import HelmholtzError, StateConflictError, UnavailableError
 
 log = structlog.get_logger()
 
 _PRELOAD = "workers.trainer.preload"
 _TICK_SECONDS = 0.1
+_REPORT_SECONDS = 1.0
 
 
 class Supervisor:
@@ -51,6 +52,7 @@ class Supervisor:
         self._aliases = Aliases(database)
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload([_PRELOAD])
+        forkserver.ensure_running()  # it imports torch now, not when the first job waits
         self._draining = threading.Event()
 
     def drain(self) -> None:
@@ -68,14 +70,15 @@ class Supervisor:
 
     def _run(self, claim: Claim) -> None:
         log.info("job started", job=claim.job_id, attempt=claim.attempt, kind=claim.kind)
-        child = self._start(claim)
-        try:
-            self._watch(claim, child)
-            self._conclude(claim, child)
-        except LeaseLostError:
-            log.warning("lease lost", job=claim.job_id)
-        finally:
-            child.kill()
+        with Heart(self._database, claim, self._settings.lease_seconds) as heart:
+            child = self._start(claim)
+            try:
+                self._watch(claim, child, heart)
+                self._conclude(claim, child)
+            except LeaseLostError:
+                log.warning("lease lost", job=claim.job_id)
+            finally:
+                child.kill()
 
     def _start(self, claim: Claim) -> "_Child":
         ours, theirs = self._context.Pipe(duplex=False)
@@ -85,21 +88,18 @@ class Supervisor:
         theirs.close()
         return _Child(process, ours)
 
-    def _watch(self, claim: Claim, child: "_Child") -> None:
-        """Pass reports on and keep the lease until the child ends or must end."""
-        next_heartbeat = 0.0
+    def _watch(self, claim: Claim, child: "_Child", heart: Heart) -> None:
+        """Pass reports on until the child ends or must end."""
         next_report = 0.0
         while child.running():
             child.receive(_TICK_SECONDS)
-            moment = time.monotonic()
-            if moment >= next_heartbeat:
-                next_heartbeat = moment + self._settings.lease_seconds / 3
-                if heartbeat(self._database, claim, self._settings.lease_seconds):
-                    child.stop("cancelled", self._settings.grace_seconds)
+            heart.check()
+            if heart.cancel_requested:
+                child.stop("cancelled", self._settings.grace_seconds)
             if self._draining.is_set():
                 child.stop("draining", self._settings.grace_seconds)
-            if moment >= next_report:
-                next_report = moment + 1
+            if time.monotonic() >= next_report:
+                next_report = time.monotonic() + _REPORT_SECONDS
                 self._flush(claim, child)
         self._flush(claim, child)
 

@@ -60,10 +60,10 @@ def importance_beta_f(log_weights: Vector) -> Estimate:
     lw = as_log_weights(log_weights)
     n, ess, k = len(lw), effective_sample_size(lw), pareto_k(lw)
     doubts = doubts_of_weights(n, ess, k)
-    relative_variance = max(n / ess - 1, 0.0) / (n - 1) if n > 1 else None
+    relative = np.exp(lw - logsumexp(lw) + log(n))  # w / <w>
     return Estimate(
         value=float(log(n) - logsumexp(lw)),
-        standard_error=None if relative_variance is None else _not_below_rounding(sqrt(relative_variance), lw),
+        standard_error=_not_below_rounding(relative.std(ddof=1) / sqrt(n), lw) if n > 1 else None,
         num_samples=n,
         method="importance",
         effective_sample_size=ess,

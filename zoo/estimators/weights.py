@@ -78,8 +78,8 @@ def pareto_k(log_weights: Vector) -> float | None:
     The tail is the 3 sqrt(n) largest weights (n / 5 of fewer than 225), fitted after Zhang and Stephens as in Vehtari
     et al., arXiv:1507.02646; moments of order 1 / k and above do not exist.  A configuration that is drawn again and
     again gives equal weights, which are no sample of a continuous tail and would make the fit report any k: weights
-    that equal the tail's threshold to the resolution of float32 densities are left out, and with fewer than 5 above it
-    the result is None.
+    that equal the tail's threshold to the resolution of float32 densities are left out, and where fewer than 5 are
+    above it, or those are all equal, the result is None.
     """
     lw = as_log_weights(log_weights)
     resolution = _LOG_WEIGHT_RESOLUTION * max(1.0, abs(float(lw.max())))
@@ -88,7 +88,9 @@ def pareto_k(log_weights: Vector) -> float | None:
     if tail < _MIN_TAIL:
         return None
     above = int(np.sum(relative > relative[-tail - 1] + resolution))
-    return _pareto_k_of_largest(np.exp(relative), above) if above >= _MIN_TAIL else None
+    if above < _MIN_TAIL or relative[-above] > -resolution:
+        return None
+    return _pareto_k_of_largest(np.exp(relative), above)
 
 
 def too_few(num_samples: int) -> tuple[str, ...]:

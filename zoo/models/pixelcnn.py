@@ -10,16 +10,18 @@ from torch.nn.functional import conv2d, pad
 
 from zoo.core.spaces import Space
 from zoo.models.autoregressive import AutoregressiveSpins, Sweep
+from zoo.models.triangular import TriangularProduct
 from zoo.models.weights import generator_of, normal_parameter
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 
 
 @final
 class PixelCnn(AutoregressiveSpins):
-    """Residual masked convolutions: h_1 = K * s + e, h_{l+1} = h_l + W_l * tanh(h_l), x = w . tanh(h_depth) + b.
+    """Residual masked convolutions: h_1 = K * s + e, h_{l+1} = h_l + W_l * tanh(h_l), x = w tanh(h_depth) + D * s + b.
 
-    The first kernel K has one input channel, covers the whole lattice and wraps around horizontally, so that every site
-    sees every earlier one, those across the boundary too; site embeddings e and biases b tell rows and columns apart.
+    The kernels K and D have one input channel, cover the whole lattice and wrap around horizontally, so that every site
+    sees every earlier one, those across the boundary too.  Each site has its own embedding e, readout w and bias b,
+    which tell the first row from the others and the last from those before it: at the last, the boundary closes.
     The kernels W_l reach ``half_kernel`` rows up and as far to each side, and hold only their causal taps: the rows
     above, and the current row up to the site itself.
 
@@ -45,29 +47,31 @@ class PixelCnn(AutoregressiveSpins):
             normal_parameter((width, taps, width), 0.5 * (taps * width) ** -0.5, generator)
             for _ in range(spec.depth - 1)
         )
-        self.readout = normal_parameter((width,), 0.1 * width**-0.5, generator)
+        self.direct_kernel = nn.Parameter(torch.zeros(n - 1, 1))
+        self.readout = normal_parameter((n, width), 0.1 * width**-0.5, generator)
         self.site_bias = nn.Parameter(torch.zeros(n))
         self.memory_format = torch.channels_last
         self.register_buffer("_offsets", _raster_offsets(self.rows, self.columns), persistent=False)
 
     def network(self, spins: Float[Tensor, "batch site"]) -> Float[Tensor, "batch site"]:
         """x_i of every site, from convolutions over the whole lattice."""
-        hidden = spins @ self.first_matrix().flatten(1) + self.site_embedding.flatten()
+        hidden = spins @ self.lattice_matrix(self.offset_kernel).flatten(1) + self.site_embedding.flatten()
         hidden = hidden.view(-1, self.rows, self.columns, self.spec.width).permute(0, 3, 1, 2)
         hidden = hidden.contiguous(memory_format=self.memory_format)
         k = self.spec.half_kernel
         for kernel in self.kernels:
             hidden = hidden + conv2d(pad(torch.tanh(hidden), (k, k, k, 0)), self.convolution_kernel(kernel))
-        return torch.tanh(hidden).permute(0, 2, 3, 1).flatten(1, 2) @ self.readout + self.site_bias
+        features = torch.tanh(hidden).permute(0, 2, 3, 1).flatten(1, 2)
+        direct = spins @ self.lattice_matrix(self.direct_kernel).squeeze(2)
+        return (features * self.readout).sum(2) + direct + self.site_bias
 
     def sweep(self, batch: int) -> Sweep:
         """The network site by site, on a batch of fixed size."""
         return _PixelCnnSweep(self, batch)
 
-    def first_matrix(self) -> Float[Tensor, "source site channel"]:
-        """K unrolled: entry (j, i) is the weight of spin j in site i, zero unless j comes before i."""
-        none = self.offset_kernel.new_zeros(1, self.spec.width)
-        by_offset = torch.cat([none, self.offset_kernel])
+    def lattice_matrix(self, kernel: Float[Tensor, "offset channel"]) -> Float[Tensor, "source site channel"]:
+        """K or D unrolled: entry (j, i) is the weight of spin j in site i, zero unless j comes before i."""
+        by_offset = pad(kernel, (0, 0, 1, 0))
         n = self.space.num_sites
         return by_offset.index_select(0, self._offsets.flatten()).view(n, n, -1)
 
@@ -90,7 +94,7 @@ class _PixelCnnSweep(Sweep):
         n, width, k = model.space.num_sites, model.spec.width, model.spec.half_kernel
         super().__init__(n, batch, model.site_bias)
         self._columns, self._reach = model.columns, k
-        self._first = model.first_matrix().permute(1, 2, 0).contiguous()  # (site, channel, source)
+        self._first = model.lattice_matrix(model.offset_kernel).permute(1, 2, 0).contiguous()  # (site, channel, source)
         self._embedding = model.site_embedding.unsqueeze(2)
         edges = [0, *(dr * (2 * k + 1) for dr in range(1, k + 1)), k * (2 * k + 1) + k + 1]
         self._matrices = [
@@ -98,8 +102,9 @@ class _PixelCnnSweep(Sweep):
         ]
         self._cache = [self.spins.new_zeros(k + 1, model.columns + 2 * k, width, batch) for _ in model.kernels]
         self._last = self.spins.new_empty(width, batch)
-        self._readout = model.readout.unsqueeze(0)
-        self._bias = model.site_bias.unsqueeze(1)
+        direct = model.lattice_matrix(model.direct_kernel).squeeze(2).t().contiguous()  # (site, source)
+        self._direct = TriangularProduct(direct, model.site_bias, self.spins, range(1, n + 1), range(n))
+        self._readout = model.readout.unsqueeze(1)
 
     def advance(self, site: int) -> None:
         row, column = divmod(site, self._columns)
@@ -109,7 +114,8 @@ class _PixelCnnSweep(Sweep):
             torch.tanh(hidden, out=slot[column + self._reach])
             self._add_taps(hidden, matrices, cache, row, column)
         torch.tanh(hidden, out=self._last)
-        torch.addmm(self._bias[site], self._readout, self._last, out=self.logits[site : site + 1])
+        direct = self._direct.rows(site)
+        torch.addmm(direct, self._readout[site], self._last, out=self.logits[site : site + 1])
 
     def _add_taps(self, hidden: Tensor, matrices: list[Tensor], cache: Tensor, row: int, column: int) -> None:
         k = self._reach

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
-from jaxtyping import Float, Float64, Int, Int8
+from jaxtyping import Float, Float64, Int, Int8, Num
 from torch import Tensor
 
 from zoo.core.random import RandomStream
@@ -92,6 +92,10 @@ class Metropolis:
             row = 1.0 - 2.0 * (torch.arange(num_chains) % 2)
             return ChainState(row.repeat(sites, 1), sweeps=0)
         return ChainState(2.0 * (rng.uniforms(sites, num_chains) < 0.5) - 1, sweeps=0)
+
+    def state_at(self, configurations: Num[Tensor, "chain *event"]) -> ChainState:
+        """Chains that start from given ``configurations``."""
+        return ChainState(configurations.flatten(1).T[self._order].to(torch.float32), sweeps=0)
 
     def step(self, state: ChainState, rng: RandomStream) -> tuple[ChainState, SweepInfo]:
         """One sweep: every site proposed once, colour by colour.

@@ -1,8 +1,8 @@
 """How a model is trained, as a user writes it."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zoo.specs.base import Spec
 
@@ -23,16 +23,30 @@ class TrainingSpec(Spec):
     max_steps: int = Field(default=1000, ge=1, le=100_000_000)
     max_seconds: float | None = Field(default=None, gt=0)
     """Computing time after which the training stops at the step it has reached."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=10)
+    learning_rate: float = Field(default=3e-3, gt=0, le=10)
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine"
     """``cosine`` falls from ``learning_rate`` to zero at ``max_steps``."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises linearly from zero."""
     gradient_clip_norm: float | None = Field(default=1.0, gt=0)
     """Largest Euclidean norm of the gradient of all parameters."""
-    beta_anneal_steps: int = Field(default=0, ge=0)
-    """Steps over which beta rises to the target's: beta (1 - 0.998^step) in Wu et al.; here linearly from 0."""
+    beta_anneal_steps: int | None = Field(default=None, ge=0)
+    """Steps over which beta rises linearly from 0 to the target's; by default a fifth of ``max_steps``."""
     seed: int = Field(default=0, ge=0, le=2**53 - 1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every_seconds: float = Field(default=30, gt=0)
     stop_when: StopWhen = StopWhen()
+
+    @property
+    def anneal_steps(self) -> int:
+        """Steps before beta is the target's."""
+        return self.max_steps // 5 if self.beta_anneal_steps is None else self.beta_anneal_steps
+
+    @model_validator(mode="after")
+    def _reaches_the_target(self) -> Self:
+        if self.anneal_steps > self.max_steps:
+            msg = (
+                f"beta_anneal_steps is {self.beta_anneal_steps}; expected at most max_steps, which is {self.max_steps}"
+            )
+            raise ValueError(msg)
+        return self

@@ -6,10 +6,8 @@ from zoo.specs.training import TrainingSpec
 
 
 def beta_at(step: int, beta: float, spec: TrainingSpec) -> float:
-    """Inverse temperature of ``step``: linear from 0 at step 0 to ``beta`` at ``beta_anneal_steps``."""
-    if step >= spec.beta_anneal_steps:
-        return beta
-    return beta * step / spec.beta_anneal_steps
+    """Inverse temperature of ``step``: linear from 0 at step 0 to ``beta`` at ``anneal_steps``."""
+    return beta if step >= spec.anneal_steps else beta * step / spec.anneal_steps
 
 
 def learning_rate_at(step: int, spec: TrainingSpec) -> float:

@@ -96,7 +96,7 @@ class Trainer:
 
     def _plateau(self, state: TrainState, loss: float) -> Plateau:
         """The moving average with ``loss``; while beta changes there is nothing to compare it with."""
-        if state.step < self.spec.beta_anneal_steps:
+        if state.step < self.spec.anneal_steps:
             return Plateau()
         seen = state.plateau
         average = loss if seen.average is None else _AVERAGE_DECAY * seen.average + (1 - _AVERAGE_DECAY) * loss
@@ -108,7 +108,7 @@ class Trainer:
         """Why the training ends with ``state``, or None."""
         spec, when = self.spec, self.spec.stop_when
         enough = when.effective_sample_fraction_above
-        annealed = state.step > spec.beta_anneal_steps
+        annealed = state.step > spec.anneal_steps
         reasons: dict[StopReason, bool] = {
             "max_steps": state.step >= spec.max_steps,
             "max_seconds": spec.max_seconds is not None and state.seconds >= spec.max_seconds,
