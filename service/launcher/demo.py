@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from zoo.samplers.metropolis import metropolis_samples
 
 from helmholtz import Client, FreeEnergyResult, HelmholtzError, Point
 from helmholtz.cli.progress import TrainingProgress
@@ -27,8 +26,8 @@ from service.rpc.v1 import inference_pb2_grpc
 from workers.logs import configure_logging
 from workers.settings import Settings
 from zoo.core.random import RandomStream
+from zoo.samplers.metropolis import Metropolis, RunPlan
 from zoo.specs.targets.ising import IsingSpec
-from zoo.targets.ising import Ising
 
 SEED = 7
 NUM_SAMPLES = 10_000
@@ -49,6 +48,7 @@ MIN_EFFECTIVE_SAMPLE_FRACTION = 0.8
 
 _TICK_SECONDS = 0.1
 _CHAINS = 1000
+_BURN_IN = 500
 _SWEEPS_BETWEEN = 20
 
 
@@ -184,12 +184,12 @@ def _agrees_over_grpc(
 
 
 def _metropolis_energies() -> NDArray[np.float64]:
-    """Energies of an independent Markov chain at the same temperature."""
-    target = Ising(TARGET)
-    per_chain = NUM_SAMPLES // _CHAINS
-    samples = metropolis_samples(target, TARGET.beta, _CHAINS, per_chain, _SWEEPS_BETWEEN, RandomStream(SEED))
-    energies: NDArray[np.float64] = target.energy(samples).numpy()
-    return energies
+    """Energies of independent Markov chains at the same temperature."""
+    plan = RunPlan(num_draws=NUM_SAMPLES // _CHAINS, burn_in=_BURN_IN, thin=_SWEEPS_BETWEEN)
+    energies: NDArray[np.float64] = (
+        Metropolis(TARGET, TARGET.beta).run(_CHAINS, plan, RandomStream(SEED)).energies.numpy()
+    )
+    return energies.reshape(-1)
 
 
 def _table(findings: Findings) -> Table:

@@ -49,7 +49,8 @@ def _draw_loss(axes: Axes, findings: "Findings") -> None:
         return
     num_sites = findings.samples[0].size
     steps = [point.step for point in findings.loss]
-    gaps = np.abs([(point.value - exact.beta_f) / num_sites for point in findings.loss])
+    values = [np.nan if point.value is None else point.value for point in findings.loss]
+    gaps = np.abs(np.array(values) - exact.beta_f) / num_sites
     axes.semilogy(steps, gaps, color=_MODEL, linewidth=0.8, label="one batch")
     axes.axhline(max(findings.gap_per_site, 1e-7), color=_INK, linestyle=":", label="trained model, 10,000 samples")
     axes.set(xlabel="training step", ylabel="|variational bound - exact| per site", title="Loss")
@@ -61,7 +62,7 @@ def _draw_energies(axes: Axes, findings: "Findings") -> None:
     num_sites = findings.samples[0].size
     both = np.concatenate([findings.energies, findings.chain_energies]) / num_sites
     step = 4 / num_sites
-    edges = np.arange(both.min() - step / 2, both.max() + step, step)
+    edges = np.arange(both.min() - step / 2, both.max() + step, step).tolist()
     axes.hist(
         findings.chain_energies / num_sites, edges, density=True, color=_CHAIN, alpha=0.45, label="Metropolis chain"
     )

@@ -161,7 +161,7 @@ def test_requests_during_the_loss_of_redis_answer_or_say_so(wounded_stack: Runni
     with wounded_stack.client() as client:
         client.wait(client.submit(job_for("brief", max_steps=5)), timeout=60)
     os.kill(wounded_stack.child("redis-server").pid, signal.SIGKILL)
-    statuses = []
+    statuses: list[int] = []
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and (not statuses or statuses[-1] != 200 or len(statuses) < 10):
         answer = wounded_stack.post("/v1/models/brief:sample", {"n": 3, "seed": 1})

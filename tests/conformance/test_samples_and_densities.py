@@ -32,6 +32,18 @@ class OneRowKept(RandomStream):
         return other
 
 
+@dataclass(frozen=True)
+class Rotated(RandomStream):
+    """The seed's stream with its rows moved down by ``shift``."""
+
+    shift: int = 0
+
+    def uniforms(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "sample {per_sample}"]:
+        return RandomStream(self.seed).uniforms(num_samples, per_sample, device).roll(self.shift, 0)
+
+
 def rows_that_feel_their_neighbours(model: Model, rows: int) -> list[int]:
     """Rows of a batch whose sample, log-density with it, or log-density of it alone change with the other rows."""
     x, log_prob = model.sample_and_log_prob(rows, RandomStream(SEED))
@@ -81,6 +93,19 @@ def test_log_prob_takes_integers_and_floats_alike(case: ModelCase) -> None:
 def test_a_row_of_a_tile_does_not_feel_the_other_rows(case: ModelCase, rows: int) -> None:
     with torch.inference_mode():
         assert rows_that_feel_their_neighbours(case.model(), rows) == []
+
+
+@pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
+def test_a_row_of_the_smallest_tile_is_the_same_at_every_position(case: ModelCase) -> None:
+    rows, model = min(TILE_ROWS), case.model()
+    with torch.inference_mode():
+        x, log_prob = model.sample_and_log_prob(rows, RandomStream(SEED))
+        forward = model.log_prob(x)
+        for shift in range(1, rows):
+            y, moved = model.sample_and_log_prob(rows, Rotated(SEED, shift=shift))
+            assert torch.equal(y, x.roll(shift, 0))
+            assert torch.equal(moved, log_prob.roll(shift))
+            assert torch.equal(model.log_prob(y), forward.roll(shift))
 
 
 def test_a_model_that_normalises_over_the_batch_is_caught() -> None:

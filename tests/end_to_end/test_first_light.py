@@ -18,6 +18,7 @@ def test_a_trained_model_is_published_with_its_history(stack: RunningStack, smal
     assert job.result is not None
     assert (job.result["model"], job.result["version"]) == (small_model, 1)
     assert version.model_spec["family"] == "pixelcnn"
+    assert version.target is not None
     assert version.target["shape"] == [4, 4]
     assert version.metrics["num_samples"] == 10_000
     assert "production" in version.aliases
@@ -75,6 +76,7 @@ def test_log_prob_of_samples_is_their_log_likelihood(stack: RunningStack, small_
         likelihood = client.log_likelihood(small_model, drawn.samples)
         energy = client.energy(SPEC, drawn.samples)
     assert drawn.log_prob is not None
+    assert drawn.energy is not None
     assert likelihood.kind == "exact"
     scale = np.maximum(1, np.abs(drawn.log_prob))
     assert np.max(np.abs(likelihood.log_likelihood - drawn.log_prob) / scale) <= 1e-5

@@ -71,6 +71,16 @@ def test_damaged_bytes_are_never_returned_and_can_be_put_again(blobs: BlobStore,
     assert blobs.get(DIGEST) == DATA
 
 
+def test_a_damaged_object_can_be_put_again() -> None:
+    store = BlobStore("memory:///")
+    store.put(DATA)
+    store._store.put(f"blobs/{DIGEST[:2]}/{DIGEST}", DATA[:-1])
+    with pytest.raises(CorruptArtifactError):
+        store.get(DIGEST)
+    store.put(DATA)
+    assert store.get(DIGEST) == DATA
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_failing_disk_leaves_no_blob(
     blobs: BlobStore, blob_root: Path, monkeypatch: pytest.MonkeyPatch, call: str

@@ -27,12 +27,15 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from zoo.exact.cumulants import Cumulants
+from zoo.exact.rows import orbits, row_bonds, row_states
+from zoo.exact.torus_spectrum import torus_trace
 
 MAX_WIDTH = 14
 """Largest width: 2^14 states of a row."""
 
 _MAX_LOG_RANGE = 600.0  # of the elements of T; exp(-708) is the smallest normal float
 _MAX_DENSE_WIDTH = 6  # up to here T itself is raised to its power, by squaring
+_MAX_ORBIT_LENGTH = 40  # longer tori are faster by their spectrum
 _ORBITS_AT_ONCE = 32  # vectors that fit in the cache together
 
 Array = Float64[np.ndarray, "..."]
@@ -69,8 +72,12 @@ def strip_cumulants(
         terms = strip.isolated_row()
     elif width <= _MAX_DENSE_WIDTH:
         terms = strip.by_squaring(length)
+    elif not periodic:
+        terms = strip.row_by_row(length)
+    elif length > _MAX_ORBIT_LENGTH and (coupling_times_beta >= 0 or length % 2 == 0):
+        terms = strip.by_spectrum(length)
     else:
-        terms = strip.by_orbits(length) if periodic else strip.row_by_row(length)
+        terms = strip.by_orbits(length)
     return _cumulants(terms, offset=strip.offset(length))
 
 
@@ -78,9 +85,9 @@ class _Strip:
     """T of one strip as its factors, with exponents measured from their maxima."""
 
     def __init__(self, width: int, K: float, b: float, *, periodic: bool) -> None:
-        spins = _row_states(width)
-        row_exponent = K * _row_bonds(spins, periodic=periodic) + b * spins.sum(1)
-        self._width, self._periodic, self._flips = width, periodic, b == 0
+        spins = row_states(width)
+        row_exponent = K * row_bonds(spins, periodic=periodic) + b * spins.sum(1)
+        self._width, self._K, self._b, self._periodic = width, K, b, periodic
         self._row_offset, self._bond_offset = float(row_exponent.max()), width * abs(K)
         self._half_weight = _exp_series((row_exponent - self._row_offset) / 2)
         self._high, self._low = (_kernel(part, K) for part in (width - width // 2, width // 2))
@@ -115,12 +122,18 @@ class _Strip:
 
     def by_orbits(self, length: int) -> Scaled:
         """Tr T^M of a periodic strip, one term for each orbit of rows, its multiplicity included."""
-        states, multiplicity = _orbits(self._width, with_flip=self._flips)
+        states, multiplicity = orbits(self._width, with_reflection=True, with_flip=self._b == 0)
         starts = range(0, len(states), _ORBITS_AT_ONCE)
         blocks = [self._returns(states[i : i + _ORBITS_AT_ONCE], length) for i in starts]
         series = tuple(np.concatenate([block[0][n] for block in blocks]) for n in range(3))
         log_scale = np.concatenate([block[1] for block in blocks])
         return (series[0], series[1], series[2]), log_scale + np.log(multiplicity)
+
+    def by_spectrum(self, length: int) -> Scaled:
+        """Tr T^M of a periodic strip from the eigenvalues of T."""
+        trace = torus_trace(self._width, length, self._K, self._b, self._row_offset)
+        z0, z1, z2 = trace.values
+        return _scalars((np.asarray(z0), np.asarray(z1), np.asarray(z2)), trace.log_scale)
 
     def _returns(self, states: Int[np.ndarray, " orbit"], length: int) -> Scaled:
         """<s| T^M |s> for each of ``states``."""
@@ -198,31 +211,7 @@ def _cumulants(terms: Scaled, offset: float) -> Cumulants:
     return Cumulants(float(top + np.log(z0)) + offset, -z1 / z0 - offset, z2 / z0 - (z1 / z0) ** 2)
 
 
-def _row_states(width: int) -> Float64[np.ndarray, "state {width}"]:
-    """All rows of ``width`` spins; bit i of the state is spin i."""
-    return 2.0 * (np.arange(2**width)[:, None] >> np.arange(width) & 1) - 1
-
-
-def _row_bonds(spins: Float64[np.ndarray, "state width"], *, periodic: bool) -> Float64[np.ndarray, " state"]:
-    """sum_<ij> s_i s_j along each row."""
-    if spins.shape[1] == 1:
-        return np.zeros(len(spins))
-    neighbours = np.roll(spins, -1, 1) if periodic else spins[:, 1:]
-    return np.asarray((spins[:, : neighbours.shape[1]] * neighbours).sum(1))
-
-
 def _kernel(width: int, K: float) -> Series:
     """exp(K sum_i s_i s'_i - |K| w) for all pairs of rows of ``width`` spins, possibly none."""
-    spins = _row_states(width)
+    spins = row_states(width)
     return _exp_series(K * (spins @ spins.T) - abs(K) * width)
-
-
-def _orbits(width: int, *, with_flip: bool) -> tuple[Int[np.ndarray, " orbit"], Int[np.ndarray, " orbit"]]:
-    """One row of each class under rotation, reflection and, where asked, flip of all spins; and the class sizes."""
-    states = np.arange(2**width)
-    mirrored = sum((states >> i & 1) << (width - 1 - i) for i in range(width))
-    images = [states, np.asarray(mirrored)]
-    if with_flip:
-        images += [2**width - 1 - image for image in images]
-    rotated = [(image >> r) | (image << (width - r)) & (2**width - 1) for image in images for r in range(width)]
-    return np.unique(np.min(rotated, axis=0), return_counts=True)

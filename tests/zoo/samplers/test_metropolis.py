@@ -140,7 +140,7 @@ def test_a_wrong_acceptance_is_caught(mistake: str, monkeypatch: pytest.MonkeyPa
 def test_neighbours_have_different_colours(spec: IsingSpec) -> None:
     colour = torch.cat([colours(spec), torch.tensor([-1])])
     assert not (colour[neighbours(spec)] == colour[:-1, None]).any()
-    assert len(colours(spec).unique(sorted=True)) <= 3
+    assert int(colour.max()) <= 2
 
 
 @pytest.mark.parametrize(
@@ -198,12 +198,10 @@ def test_runs_return_configurations_of_the_space_with_their_energies() -> None:
     assert torch.equal(drawn.energies.flatten(), sampler.target.energy(drawn.spins.flatten(0, 1)))
 
 
-@pytest.mark.parametrize(
-    "plan", [{"num_draws": 0}, {"num_draws": 1, "burn_in": -1}, {"num_draws": 1, "thin": 0}], ids=str
-)
-def test_a_plan_that_cannot_be_run_is_refused(plan: dict[str, int]) -> None:
+@pytest.mark.parametrize("plan", [(0, 0, 1), (1, -1, 1), (1, 0, 0)], ids=str)
+def test_a_plan_that_cannot_be_run_is_refused(plan: tuple[int, int, int]) -> None:
     with pytest.raises(InvalidValueError, match="cannot be run"):
-        RunPlan(**plan)
+        RunPlan(*plan)
 
 
 def test_a_thousand_chains_of_8x8_do_a_sweep_in_milliseconds() -> None:

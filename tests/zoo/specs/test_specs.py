@@ -1,0 +1,157 @@
+"""What a user may write, and what is refused with a message that says where and why."""
+
+from math import inf, nan
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from zoo.catalog import AnyModel, AnyTarget
+from zoo.specs.arrays import as_configurations
+from zoo.specs.errors import HelmholtzError, InvalidValueError
+from zoo.specs.estimate import Estimate, ExactReference
+from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.made import MadeSpec
+from zoo.specs.models.pixelcnn import PixelCnnSpec
+from zoo.specs.spaces import SpaceSpec
+from zoo.specs.targets.base import TargetSpec
+from zoo.specs.targets.ising import IsingSpec
+from zoo.specs.training import TrainingSpec
+
+type_of_target: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
+type_of_model: TypeAdapter[ModelSpec] = TypeAdapter(AnyModel)
+
+BAD_ISING: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "shape", "required"),
+    ({"shape": [0, 4]}, "shape", "greater than or equal to 1"),
+    ({"shape": [4, -1]}, "shape", "greater than or equal to 1"),
+    ({"shape": []}, "shape", "at least 1 item"),
+    ({"shape": [2, 2, 2, 2]}, "shape", "at most 3 items"),
+    ({"shape": [4.0, 4]}, "shape", "valid integer"),
+    ({"shape": ["4", 4]}, "shape", "valid integer"),
+    ({"shape": [True, 4]}, "shape", "valid integer"),
+    ({"shape": 4}, "shape", "valid tuple"),
+    ({"shape": [4], "beta": nan}, "beta", "finite number"),
+    ({"shape": [4], "beta": inf}, "beta", "finite number"),
+    ({"shape": [4], "beta": -0.1}, "beta", "greater than 0"),
+    ({"shape": [4], "beta": 0}, "beta", "greater than 0"),
+    ({"shape": [4], "J": nan}, "J", "finite number"),
+    ({"shape": [4], "h": -inf}, "h", "finite number"),
+    ({"shape": [4], "lattice": "kagome"}, "lattice", "'square'"),
+    ({"shape": [4], "temperature": 2.0}, "temperature", "Extra inputs are not permitted"),
+]
+
+
+@pytest.mark.parametrize(("fields", "where", "why"), BAD_ISING, ids=lambda value: str(value)[:40])
+def test_a_bad_ising_model_is_refused_at_the_field(fields: dict[str, Any], where: str, why: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        type_of_target.validate_python({"kind": "ising", **fields})
+    errors = caught.value.errors()
+    assert all(error["loc"][:2] == ("ising", where) for error in errors)
+    assert why in errors[0]["msg"]
+
+
+def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValidationError, match=r"'potts'.*'ising'"):
+        type_of_target.validate_python({"kind": "potts", "shape": [4]})
+    with pytest.raises(ValidationError, match=r"'gan'.*'made'.*'pixelcnn'"):
+        type_of_model.validate_python({"family": "gan"})
+
+
+def test_defaults_are_the_stated_ones() -> None:
+    spec = IsingSpec(shape=(4, 4))
+    assert (spec.J, spec.h, spec.beta, spec.periodic) == (1.0, 0.0, 1.0, True)
+    assert type_of_target.validate_json('{"kind": "ising", "shape": [4, 4]}') == spec
+    assert type_of_target.validate_json(spec.model_dump_json()) == spec
+
+
+def test_specs_are_frozen_and_can_be_keys() -> None:
+    spec = IsingSpec(shape=(4, 4))
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.beta = 2.0  # type: ignore[misc]
+    assert {spec: 1}[IsingSpec(shape=(4, 4))] == 1
+
+
+def test_a_field_breaks_the_symmetry_under_spin_flip() -> None:
+    assert IsingSpec(shape=(4,)).symmetries == {"z2"}
+    assert IsingSpec(shape=(4,), h=1e-9).symmetries == set()
+
+
+def test_spaces_know_their_size_and_their_dtype_on_the_wire() -> None:
+    space = IsingSpec(shape=(2, 3, 4)).space
+    assert (space.kind, space.event_shape, space.num_sites, space.wire_dtype) == ("spins", (2, 3, 4), 24, "int8")
+    assert SpaceSpec(kind="bits", event_shape=(5,)).wire_dtype == "uint8"
+
+
+def test_models_say_why_they_cannot_live_on_a_space() -> None:
+    lattice, chain = IsingSpec(shape=(4, 4)).space, IsingSpec(shape=(4,)).space
+    assert MadeSpec().unsupported_reason(chain) is None
+    assert PixelCnnSpec().unsupported_reason(lattice) is None
+    assert "2D lattice" in str(PixelCnnSpec().unsupported_reason(chain))
+    assert "bits" in str(MadeSpec().unsupported_reason(SpaceSpec(kind="bits", event_shape=(4,))))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"batch_size": 1},
+        {"max_steps": 0},
+        {"learning_rate": 0},
+        {"learning_rate": nan},
+        {"seed": -1},
+        {"seed": 2**53},
+        {"device": "tpu"},
+        {"stop_when": {"effective_sample_fraction_above": 1.0}},
+        {"stop_when": {"loss_below": 1.0}},
+    ],
+    ids=str,
+)
+def test_a_bad_training_is_refused_at_the_field(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TrainingSpec(**fields)
+    assert all(error["loc"][0] == next(iter(fields)) for error in caught.value.errors())
+
+
+def test_numbers_that_are_not_finite_are_no_estimate() -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        Estimate(value=nan, standard_error=0.1, num_samples=10, method="importance")
+    with pytest.raises(ValidationError, match="finite"):
+        ExactReference(beta_f=inf, method="enumeration", citation="-")
+    estimate = Estimate(value=1, standard_error=0.1, num_samples=10, method="importance", effective_sample_size=5)
+    assert estimate.effective_sample_fraction == 0.5
+    assert Estimate(value=1, standard_error=0.1, num_samples=10, method="-").effective_sample_fraction is None
+
+
+SPINS = SpaceSpec(kind="spins", event_shape=(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.ones((3, 2)), r"samples has shape \(3, 2\); expected \(n, 2, 2\) with n >= 1"),
+        (np.ones((0, 2, 2)), r"samples has shape \(0, 2, 2\)"),
+        (np.ones((2, 2)), r"samples has shape \(2, 2\)"),
+        (np.ones(()), r"samples has shape \(\)"),
+        (np.array([[[1, 1], [1, 1]], [[1, -1], [0, 5]]]), r"samples\[1\]\[1\]\[0\] is 0; spins are -1 or 1"),
+        (np.array([[[1, np.nan], [1, 1]]]), r"samples\[0\]\[0\]\[1\] is nan"),
+        (np.array([[["1", "1"], ["1", "1"]]]), "samples has dtype"),
+        (np.array([[1, 2], [1]], dtype=object), "samples has dtype object"),
+    ],
+    ids=str,
+)
+def test_arrays_that_are_no_configurations_name_the_first_offender(array: np.ndarray, message: str) -> None:
+    with pytest.raises(InvalidValueError, match=message) as caught:
+        as_configurations(array, SPINS)
+    assert isinstance(caught.value, HelmholtzError)
+    assert caught.value.errors[0].path.startswith("samples")
+    assert caught.value.errors[0].allowed
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32])
+def test_configurations_come_back_in_the_dtype_of_the_wire(dtype: type[np.generic]) -> None:
+    found = as_configurations(np.array([[[1, -1], [-1, 1]]]).astype(dtype), SPINS)
+    assert found.dtype == np.int8
+    assert found.tolist() == [[[1, -1], [-1, 1]]]
+    bits = as_configurations(np.array([[0, 1]]), SpaceSpec(kind="bits", event_shape=(2,)))
+    assert bits.dtype == np.uint8
