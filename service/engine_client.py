@@ -165,7 +165,7 @@ class EngineClient:
         answer: Any = await self._redis.xread({self._reply_stream: position}, block=_BLOCK_MILLISECONDS)
         if not answer:
             return position
-        entries = _entries(answer)
+        entries = answer[0][1]
         for entry_id, fields in entries:
             self._deliver(decode_reply(fields[FIELD]))
             position = entry_id
@@ -180,14 +180,6 @@ class EngineClient:
             return  # a part that came before: the request was computed twice
         waiting.next_part = reply.part + 1
         waiting.parts.put_nowait(reply)
-
-
-def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 - two protocol versions' shapes
-    """The entries of an answer about one stream, in either version of the Redis protocol."""
-    if isinstance(answer, dict):
-        ((batches),) = answer.values()
-        return list(batches[0]) if batches and isinstance(batches[0], list) else list(batches)
-    return list(answer[0][1])
 
 
 def _redis_away() -> UnavailableError:

@@ -4,12 +4,14 @@ import json
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import Any, cast
 
 import structlog
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from workers.engine.operations import Engine
 from workers.messages import (
@@ -29,6 +31,7 @@ from zoo.specs.errors import DeadlineExceededError, HelmholtzError, UnavailableE
 
 log = structlog.get_logger()
 
+_UNFINISHED, _NEW = "0", ">"  # where to read from, in the words of XREADGROUP
 _BLOCK_MILLISECONDS = 1000
 _MAX_DELIVERIES = 3
 _REPLY_TTL_SECONDS = 120
@@ -48,39 +51,36 @@ class EngineLoop:
     def run(self) -> None:
         """Serve requests until ``stop``; requests that a former engine of this name left unfinished come first."""
         self._pulse.start()
-        position = "0"
+        position = _UNFINISHED
         while not self._stopping.is_set():
             try:
-                entries = self._read(position)
-                for entry_id, fields in entries:
-                    self._serve(entry_id, fields)
-                position = position if entries and position != ">" else ">"
+                entry = self._read(position)
+                if entry is None:
+                    position = _NEW
+                else:
+                    self._serve(*entry, again=position == _UNFINISHED)
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
                 self._create_group()
-            except (RedisConnectionError, TimeoutError, OSError) as error:
+            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 log.warning("engine waits for Redis", error=str(error))
-                position = "0"
+                position = _UNFINISHED
                 self._stopping.wait(0.2)
-        self._redis.delete(ENGINE_KEY + self._name)
+        with suppress(RedisError, OSError):
+            self._redis.delete(ENGINE_KEY + self._name)
 
     def stop(self) -> None:
         """Finish the request in hand, then end."""
         self._stopping.set()
 
-    def _read(self, position: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        answer = self._redis.xreadgroup(
+    def _read(self, position: str) -> tuple[bytes, dict[bytes, bytes]] | None:
+        """The next entry with its id; None when none came for a second, or none is unfinished."""
+        answer: Any = self._redis.xreadgroup(
             ENGINE_GROUP, self._name, {REQUEST_STREAM: position}, count=1, block=_BLOCK_MILLISECONDS
         )
-        streams = cast("list[Any] | dict[Any, Any] | None", answer)
-        if not streams:
-            return []
-        batches = list(streams.values()) if isinstance(streams, dict) else [entries for _, entries in streams]
-        entries = batches[0]
-        if isinstance(entries, list) and entries and isinstance(entries[0], list):
-            entries = entries[0]
-        return [(entry_id, fields) for entry_id, fields in entries]
+        entries = answer[0][1] if answer else []
+        return (entries[0][0], entries[0][1]) if entries else None
 
     def _create_group(self) -> None:
         try:
@@ -89,9 +89,10 @@ class EngineLoop:
             if "BUSYGROUP" not in str(error):
                 raise
 
-    def _serve(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+    def _serve(self, entry_id: bytes, fields: dict[bytes, bytes], *, again: bool) -> None:
+        """Answer one request; one that was read ``again`` may be what ended the former engine."""
         request = decode_request(fields[FIELD])
-        if self._deliveries(entry_id) > _MAX_DELIVERIES:
+        if again and self._deliveries(entry_id) > _MAX_DELIVERIES:
             msg = f"the computation ended the engine {_MAX_DELIVERIES} times and is not tried again"
             self._send(request, 0, error=UnavailableError(msg, reason="COMPUTATION_FAILED"))
         else:
@@ -165,9 +166,10 @@ class EngineLoop:
 
     def _announce(self) -> None:
         """Keep the key that says this engine is alive."""
-        while not self._stopping.wait(1):
+        while not self._stopping.is_set():
             try:
                 value = json.dumps(self._info | {"pid": os.getpid()})
                 self._redis.set(ENGINE_KEY + self._name, value, ex=ENGINE_TTL_SECONDS)
             except RedisError as error:
                 log.debug("engine pulse not written", error=str(error))
+            self._stopping.wait(1)

@@ -22,7 +22,7 @@ def row_bonds(spins: Float64[np.ndarray, "state width"], *, periodic: bool) -> F
 
 def rotated(states: Int[np.ndarray, " state"], width: int, steps: int) -> Int[np.ndarray, " state"]:
     """``states`` with their spins moved by ``steps`` sites around the ring, 0 <= steps < width."""
-    return (states >> steps) | (states << (width - steps)) & (2**width - 1)
+    return np.asarray((states >> steps) | (states << (width - steps)) & (2**width - 1))
 
 
 def orbits(

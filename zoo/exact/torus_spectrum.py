@@ -1,7 +1,7 @@
 """The trace of a transfer matrix of a torus from its spectrum, for tori that are much longer than wide.
 
-T commutes with the rotation R of a row, so it splits into sectors of momentum 2 pi k / w, each about 2^w / w wide.  With
-|a, k> = n_a^(-1/2) sum_r exp(2 pi i k r / w) R^r |a> for one row a of each class of n_a rows, where k n_a / w is whole,
+T commutes with the rotation R of a row, so it splits into sectors of momentum 2 pi k / w, each about 2^w / w wide.
+With |a, k> = n_a^(-1/2) sum_r exp(2 pi i k r / w) R^r |a>, for one row a of each class of n_a rows, k n_a / w whole,
 
     T_k(a, b) = sqrt(n_a n_b) / w  sum_{t < w} exp(2 pi i k t / w) T(a, R^t b),
 
@@ -17,7 +17,7 @@ Where l^M can be negative (K < 0 and M odd) terms cancel and digits are lost: th
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Complex128, Float64, Int
+from jaxtyping import Complex128, Float64
 
 from zoo.exact.rows import orbits, rotated, row_bonds, row_states
 
@@ -26,14 +26,14 @@ Matrix = Complex128[np.ndarray, "class class"]
 
 @dataclass(frozen=True)
 class TraceDerivatives:
-    """tr T^M exp(-log_scale) with its first and second derivative in t; exponents of T measured from their maxima."""
+    """Tr T^M exp(-log_scale) with its first and second derivative in t; exponents of T measured from their maxima."""
 
     values: Float64[np.ndarray, "3"]
     log_scale: float
 
 
 def torus_trace(width: int, length: int, K: float, b: float, row_offset: float) -> TraceDerivatives:
-    """tr T^M for M = ``length`` >= 2, with ``row_offset`` taken from the exponent of D and |K| w from that of V."""
+    """Tr T^M for M = ``length`` >= 2, with ``row_offset`` taken from the exponent of D and |K| w from that of V."""
     sectors = _Sectors(width, K, b, row_offset)
     spectra = [(1 if k in (0, width / 2) else 2, *sectors.diagonalized(k)) for k in range(width // 2 + 1)]
     top = max(float(np.abs(levels).max()) for _, levels, _, _ in spectra)
@@ -81,7 +81,7 @@ class _Sectors:
 def _sector_trace(
     levels: Float64[np.ndarray, " level"], first: Matrix, second: Float64[np.ndarray, " level"], M: int
 ) -> Float64[np.ndarray, "3"]:
-    """tr T^M and its derivatives from one sector, levels of modulus at most 1."""
+    """Tr T^M and its derivatives from one sector, levels of modulus at most 1."""
     powers = levels ** (M - 1)
     curvature = powers @ second + np.sum(np.abs(first) ** 2 * _divided_differences(levels, M - 1))
     return np.array([powers @ levels, M * (powers @ np.diag(first).real), M * curvature])

@@ -14,7 +14,7 @@ spins at b = 0), so the trace of a wide strip needs
     <s| T^M |s> = (T^k |s>) . (T^(M-k) |s>),      k = M // 2,
 
 for one s of each orbit only: 687 of 16384 at width 14.  All terms are positive, so nothing cancels, frustrated rows and
-odd lengths included.
+odd lengths included.  Long tori are faster by the spectrum of T (``torus_spectrum``), used where none of its terms cancel.
 
 Energy and variance come from the same pass: every array A is carried with its first two derivatives in t, for the
 weights exp(-t u), and products follow Leibniz's rule (``_product``).
@@ -55,7 +55,9 @@ def strip_cumulants(
     """Ln Z with mean and variance of u = beta E on a ``width`` x ``length`` lattice; a chain has width 1.
 
     Both directions are periodic, or neither.  A periodic side of 2 counts each bond twice, a side of 1 has no bond.
-    Cost: open, length 2^w; periodic, that times the number of orbits of a row, about 2^w / 2w.
+    Cost: open, length 2^w; periodic, that times the number of orbits of a row, about 2^w / 2w, and for lengths above
+    40 not growing any more, unless K < 0 and the length is odd.  On two cores the worst, width 14, takes seconds to a
+    minute when periodic, a second for a length of 1000 when open.
 
     Raises:
         ValueError: a width or couplings for which ``strip_applies`` is false, or a length below 1.

@@ -5,8 +5,10 @@ from math import acosh, cosh, exp, log, sinh, sqrt
 import numpy as np
 import pytest
 
+from zoo.exact import transfer_matrix
 from zoo.exact.cumulants import Cumulants
 from zoo.exact.kaufman import kaufman_cumulants
+from zoo.exact.rows import orbits, row_states
 from zoo.exact.transfer_matrix import strip_applies, strip_cumulants
 
 
@@ -89,6 +91,42 @@ def test_a_frustrated_odd_torus_keeps_its_digits() -> None:
     assert_close(one, other, 1e-9)
 
 
+@pytest.mark.parametrize(("K", "b"), [(0.4, 0.1), (-0.5, 0.0), (-0.4, 0.6), (2.0, 0.0), (0.4, 3.0)])
+@pytest.mark.parametrize("width", [7, 8])
+def test_long_tori_by_their_spectrum_agree_with_orbits(
+    width: int, K: float, b: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_spectrum = strip_cumulants(width, 42, K, b, periodic=True)
+    monkeypatch.setattr(transfer_matrix, "_MAX_ORBIT_LENGTH", 42)
+    assert_close(strip_cumulants(width, 42, K, b, periodic=True), by_spectrum, 1e-9)
+
+
+@pytest.mark.parametrize("length", [41, 1000])
+def test_long_tori_without_field_are_kaufmans(length: int) -> None:
+    assert_close(strip_cumulants(9, length, 0.44, 0.0, periodic=True), kaufman_cumulants(9, length, 0.44), 1e-7)
+
+
+def test_a_long_frustrated_torus_of_odd_length_has_its_ground_state_energy() -> None:
+    found = strip_cumulants(7, 41, -4.0, 0.0, periodic=True)
+    # each of the 7 columns and 41 rows keeps one unsatisfied bond: E_0 = -J (2 N - 2 (7 + 41))
+    assert found.mean == pytest.approx(-4.0 * (2 * 7 * 41 - 2 * (7 + 41)), abs=1.0)
+
+
+@pytest.mark.parametrize(("with_reflection", "with_flip"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("width", [1, 2, 5, 6])
+def test_orbits_cover_all_rows(width: int, *, with_reflection: bool, with_flip: bool) -> None:
+    rows, sizes = orbits(width, with_reflection=with_reflection, with_flip=with_flip)
+    assert sizes.sum() == 2**width
+    spins = row_states(width)
+    classes = set()
+    for row in spins.astype(int).tolist():
+        images = [row[i:] + row[:i] for i in range(width)]
+        images += [image[::-1] for image in images] if with_reflection else []
+        images += [[-s for s in image] for image in images] if with_flip else []
+        classes.add(min(map(tuple, images)))
+    assert len(rows) == len(classes)
+
+
 def test_width_14_open_agrees_with_its_own_transpose() -> None:
     narrow = strip_cumulants(6, 14, 0.44, 0.1, periodic=False)
     assert_close(strip_cumulants(14, 6, 0.44, 0.1, periodic=False), narrow, 1e-9)
@@ -96,14 +134,13 @@ def test_width_14_open_agrees_with_its_own_transpose() -> None:
 
 def test_onsager_free_energy_per_site_is_approached_by_long_strips() -> None:
     # ln Z per column of an infinite cylinder of circumference w, high temperature: w f_inf + O(exp(-w / xi))
-    K = 0.2
-    per_column = (
-        strip_cumulants(12, 60, K, 0.0, periodic=True).log_z - strip_cumulants(12, 40, K, 0.0, periodic=True).log_z
-    ) / 20
+    K, width = 0.15, 10
+    short, long = (strip_cumulants(width, length, K, 0.0, periodic=True).log_z for length in (50, 70))
+    per_site = (long - short) / (20 * width)
     k = np.linspace(0, np.pi, 20001)[1::2]
     gamma = [acosh(cosh(2 * K) / np.tanh(2 * K) - np.cos(q)) for q in k]
     onsager = 0.5 * log(2 * sinh(2 * K)) + 0.5 * float(np.mean(gamma))
-    assert per_column / 12 == pytest.approx(onsager, abs=1e-6)
+    assert per_site == pytest.approx(onsager, abs=1e-6)
 
 
 @pytest.mark.parametrize(
