@@ -155,7 +155,7 @@ class EngineClient:
                         await self._send(waiting.request)
                     position = "0"
                 position = await self._read_some(position)
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, UnavailableError) as error:
                 if self._connected:
                     log.warning("Redis is away", error=str(error))
                 self._connected = False

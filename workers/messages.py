@@ -91,7 +91,7 @@ def error_from_fields(fields: dict[str, Any]) -> HelmholtzError:
 
 
 def _pack_array(value: object) -> msgpack.ExtType:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         header = [value.dtype.str, list(value.shape)]
         return msgpack.ExtType(_NDARRAY, msgpack.packb([*header, np.ascontiguousarray(value).tobytes()]))
     if isinstance(value, np.generic):

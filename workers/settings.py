@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zoo.specs.errors import FieldError, InvalidValueError
 
 PREFIX = "HELMHOLTZ_"
+_SECRET = frozenset({"api_key", "database_url", "redis_url"})  # they hold passwords, which no message repeats
 
 
 class Settings(BaseModel):
@@ -17,7 +18,7 @@ class Settings(BaseModel):
     The three URLs default to a database, a directory and a socket of the launcher's own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
     host: str = "127.0.0.1"
     http_port: int = Field(default=8000, ge=0, le=65535)
@@ -26,7 +27,7 @@ class Settings(BaseModel):
     data_dir: Path = Path("helmholtz-data")
     database_url: str | None = None
     artifact_url: str | None = None
-    redis_url: str | None = None
+    redis_url: str | None = Field(default=None, pattern=r"^(redis|rediss|unix)://")
     api_key: str | None = Field(default=None, min_length=16, repr=False)
     """When set, every request but the health checks carries it as ``Authorization: Bearer``."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -109,7 +110,8 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         return Settings.model_validate({name: value for name, value in fields.items() if value})
     except ValidationError as error:
         problems = tuple(
-            FieldError(PREFIX + str(e["loc"][0]).upper(), f"{e['msg']}; {fields[str(e['loc'][0])]!r} came")
+            FieldError(PREFIX + name.upper(), e["msg"] if name in _SECRET else f"{e['msg']}; {fields[name]!r} came")
             for e in error.errors()
+            for name in [str(e["loc"][0])]
         )
         raise InvalidValueError("; ".join(f"{p.path}: {p.message}" for p in problems), errors=problems) from None

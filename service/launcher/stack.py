@@ -147,7 +147,11 @@ class Stack:
             self._redis = RedisFolder()
             self.settings = self.settings.model_copy(update={"redis_url": self._redis.url})
             self._add("redis", self._redis.command())
-        client = redis.Redis.from_url(self.settings.resolved_redis_url, socket_connect_timeout=2)
+        try:
+            client = redis.Redis.from_url(self.settings.resolved_redis_url, socket_connect_timeout=2)
+        except ValueError as error:
+            msg = f"{PREFIX}REDIS_URL cannot be read: {error}; expected redis://HOST:PORT/0 or unix:///SOCKET"
+            raise StartError(msg) from None
         deadline = time.monotonic() + (_REDIS_START_SECONDS if self._redis else 2)
         while True:
             try:

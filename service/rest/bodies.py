@@ -1,6 +1,7 @@
 """Request bodies: bounded, decoded by content type, never pickled."""
 
 import io
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,19 @@ from zoo.specs.errors import (
 
 JSON = "application/json"
 NPY = "application/x-npy"
+
+# what numpy raises over a broken header, which it reads as a Python literal, and over bytes that do not fill the shape
+_NPY_FAULTS = (
+    ValueError,
+    EOFError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    TypeError,
+    RecursionError,
+    tokenize.TokenError,
+)
 
 
 def content_type(request: Request) -> str:
@@ -90,13 +104,13 @@ def array_from_json(data: object, name: str = "samples") -> NDArray[np.generic]:
     if not isinstance(data, list) or not data:
         came = "an empty list" if data == [] else f"a {type(data).__name__}"
         raise _not_an_array(name, f"is {came}; {expected} were expected", expected)
+    # before numpy sees them: an array of texts takes the memory of the longest one for each of them
+    if not _leaf_types(data) <= {int, float, bool}:
+        raise _not_an_array(name, f"holds values that are not numbers; {expected} were expected", expected)
     try:
-        array = np.array(data)
+        return np.array(data)
     except ValueError:
         raise _not_an_array(name, f"has rows of unequal lengths; {expected} were expected", expected) from None
-    if array.dtype.kind not in "biuf":
-        raise _not_an_array(name, f"holds values that are not numbers; {expected} were expected", expected)
-    return array
 
 
 async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
@@ -109,7 +123,7 @@ async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
     stream = io.BytesIO(body)
     try:
         array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
-    except (ValueError, EOFError, OSError, OverflowError, MemoryError, SyntaxError, TypeError) as error:
+    except _NPY_FAULTS as error:
         reason = "pickled objects are not read" if "allow_pickle" in str(error) else _first_line(error)
         msg = f"the body is not a npy array: {reason}; write it with numpy.save(..., allow_pickle=False)"
         raise MalformedError(msg) from None
@@ -117,6 +131,15 @@ async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
         msg = f"the npy array ends at byte {stream.tell()} and {len(body) - stream.tell()} bytes follow it"
         raise MalformedError(msg)
     return array
+
+
+def _leaf_types(data: list[Any]) -> set[type]:
+    """The types of what nested lists hold, lists aside."""
+    types = set(map(type, data))
+    if list in types:
+        types.remove(list)
+        types = types.union(*(_leaf_types(row) for row in data if isinstance(row, list)))
+    return types
 
 
 def _not_an_array(name: str, message: str, allowed: str) -> InvalidValueError:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from service.rest.dependencies import ClientGoneError
 from zoo.specs.errors import (
     CapabilityMissingError,
     CorruptArtifactError,
@@ -45,6 +46,7 @@ STATUS: dict[type[HelmholtzError], int] = {
     UnsupportedMediaTypeError: 415,
     InvalidValueError: 422,
     PreconditionRequiredError: 428,
+    ClientGoneError: 499,  # nobody reads it; the metrics tell it from a fault of ours
     UnavailableError: 503,
     DeadlineExceededError: 504,
     HelmholtzError: 500,

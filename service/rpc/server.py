@@ -11,15 +11,19 @@ from service.context import Context
 from service.keys import check_authorization
 from service.rpc.inference import Inference
 from service.rpc.v1 import inference_pb2, inference_pb2_grpc
-from workers.settings import Settings
-from zoo.specs.errors import UnauthenticatedError
+from workers.settings import PREFIX, Settings
+from zoo.specs.errors import InvalidValueError, UnauthenticatedError
 
 INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["Inference"].full_name
 _FRAME_BYTES = 1024  # beside the arrays themselves
 
 
 class RpcServer:
-    """The server of one gateway; ``port`` is the one it listens on."""
+    """The server of one gateway; ``port`` is the one it listens on.
+
+    Raises:
+        InvalidValueError: the port is in use.
+    """
 
     def __init__(self, context: Context) -> None:
         settings = context.settings
@@ -37,7 +41,11 @@ class RpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (INFERENCE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        self.port = self._server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        try:
+            self.port = self._server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        except RuntimeError:
+            msg = f"cannot listen on {settings.host}:{settings.grpc_port}; is {PREFIX}GRPC_PORT in use?"
+            raise InvalidValueError(msg) from None
 
     async def start(self) -> None:
         """Listen, and say so on the health service."""

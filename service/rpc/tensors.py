@@ -23,7 +23,7 @@ def from_tensor(tensor: pb.Tensor, name: str = "samples") -> NDArray[np.generic]
     """The array in a message.
 
     Raises:
-        InvalidValueError: an unknown type, a negative length, or bytes that do not fill the shape.
+        InvalidValueError: an unknown type, a shape that no array has, or bytes that do not fill it.
     """
     if tensor.dtype not in _DTYPES:
         raise _refused(f"{name}.dtype", f"{tensor.dtype!r} is not known; the known ones are {', '.join(_DTYPES)}")
@@ -33,7 +33,10 @@ def from_tensor(tensor: pb.Tensor, name: str = "samples") -> NDArray[np.generic]
     if min(shape, default=0) < 0 or expected != len(tensor.data):
         message = f"shape {list(shape)} of {tensor.dtype} needs {expected} bytes and {len(tensor.data)} came"
         raise _refused(f"{name}.shape", message)
-    array: NDArray[np.generic] = np.frombuffer(tensor.data, dtype).reshape(shape)
+    try:
+        array: NDArray[np.generic] = np.frombuffer(tensor.data, dtype).reshape(shape)
+    except ValueError as error:  # more dimensions than numpy has, or lengths beside a zero that overflow
+        raise _refused(f"{name}.shape", str(error)) from None
     return array
 
 

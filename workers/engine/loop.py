@@ -91,12 +91,20 @@ class EngineLoop:
 
     def _serve(self, entry_id: bytes, fields: dict[bytes, bytes], *, again: bool) -> None:
         """Answer one request; one that was read ``again`` may be what ended the former engine."""
-        request = decode_request(fields[FIELD])
+        try:
+            request = decode_request(fields[FIELD])
+        except Exception:  # nobody can be told; kept, it would end every engine that reads it
+            log.exception("a request could not be read", entry=entry_id)
+            self._forget(entry_id)
+            return
         if again and self._deliveries(entry_id) > _MAX_DELIVERIES:
             msg = f"the computation ended the engine {_MAX_DELIVERIES} times and is not tried again"
             self._send(request, 0, error=UnavailableError(msg, reason="COMPUTATION_FAILED"))
         else:
             self._compute(request)
+        self._forget(entry_id)
+
+    def _forget(self, entry_id: bytes) -> None:
         self._redis.xack(REQUEST_STREAM, ENGINE_GROUP, entry_id)
         self._redis.xdel(REQUEST_STREAM, entry_id)
 

@@ -31,7 +31,7 @@ from jaxtyping import Float64, Int
 
 from zoo.exact.cumulants import Cumulants
 
-_SERIES_BELOW = 1e-6  # the rounding error of <u>/K grows as 1e-16 / K, that of the leading order as K^2
+_SERIES_BELOW = 1e-5  # relative to the variance, rounding grows as 1e-16 / K^2 and the error of the leading order as K
 
 
 def kaufman_applies(rows: int, columns: int, coupling_times_beta: float) -> bool:

@@ -40,6 +40,15 @@ def test_cumulants_are_those_of_the_sum(rows: int, columns: int, K: float) -> No
     assert found.variance == pytest.approx(enumerated(rows, columns, K, 2) - mean**2, abs=1e-10)
 
 
+@pytest.mark.parametrize(("rows", "columns"), SMALL)
+@pytest.mark.parametrize("K", [1e-7, 1e-6, 9e-6, 1e-5, 1e-4])
+def test_cumulants_keep_their_leading_digits_at_high_temperature(rows: int, columns: int, K: float) -> None:
+    # both are about N K^2: the worst relative error of the formula and of its leading order is at their seam
+    found, mean = kaufman_cumulants(rows, columns, K), enumerated(rows, columns, K, 1)
+    assert found.mean == pytest.approx(mean, rel=3e-5, abs=0)
+    assert found.variance == pytest.approx(enumerated(rows, columns, K, 2) - mean**2, rel=3e-5, abs=0)
+
+
 @pytest.mark.parametrize("K", [0.1, 0.44, CRITICAL_K, 1.0])
 def test_log_z_of_8x8_is_the_transfer_matrix(K: float) -> None:
     kaufman, strip = kaufman_cumulants(8, 8, K), strip_cumulants(8, 8, K, 0.0, periodic=True)
