@@ -38,7 +38,7 @@ JOB: dict[str, Any] = {
     "target": TARGET.model_dump(mode="json"),
     "model": {"family": "pixelcnn", "symmetry": "z2"},
     "objective": {"kind": "reverse_kl"},
-    "training": {"seed": 1},
+    "training": {"seed": 1, "max_steps": 500},
     "publish": {"model": MODEL, "alias": "production"},
 }
 MAX_DEVIATION_SIGMA = 3.0
@@ -57,6 +57,7 @@ class Findings:
     """What the service answered, and what it is held against."""
 
     loss: list[Point]
+    beta: list[Point]
     samples: NDArray[np.generic]
     energies: NDArray[np.float64]
     chain_energies: NDArray[np.float64]
@@ -64,6 +65,11 @@ class Findings:
     samples_per_second: float
     protocols_agree: bool
     likelihood_deviation: float
+
+    @property
+    def target_beta(self) -> float:
+        """The inverse temperature that the training ends at."""
+        return TARGET.beta
 
     @property
     def gap_per_site(self) -> float:
@@ -146,7 +152,7 @@ def _investigate(http_url: str, grpc_address: str, console: Console) -> Findings
         detailed = client.sample(MODEL, NUM_SAMPLES, seed=SEED, include=("log_prob", "energy"))
         likelihood = client.log_likelihood(MODEL, drawn.samples).log_likelihood
         result = client.free_energy(MODEL, n=NUM_SAMPLES, seed=SEED)
-        loss = client.metrics(job, "loss")
+        loss, beta = client.metrics(job, "loss"), client.metrics(job, "beta")
     log_prob, energies = detailed.log_prob, detailed.energy
     if log_prob is None or energies is None:
         msg = "log_prob and energy were asked for and did not come"
@@ -154,6 +160,7 @@ def _investigate(http_url: str, grpc_address: str, console: Console) -> Findings
     scale = np.maximum(1, np.abs(log_prob))
     return Findings(
         loss=loss,
+        beta=beta,
         samples=drawn.samples,
         energies=energies,
         chain_energies=_metropolis_energies(),

@@ -53,6 +53,8 @@ def _draw_loss(axes: Axes, findings: "Findings") -> None:
     gaps = np.abs(np.array(values) - exact.beta_f) / num_sites
     axes.semilogy(steps, gaps, color=_MODEL, linewidth=0.8, label="one batch")
     axes.axhline(max(findings.gap_per_site, 1e-7), color=_INK, linestyle=":", label="trained model, 10,000 samples")
+    annealed = max((p.step for p in findings.beta if p.value is not None and p.value < findings.target_beta), default=0)
+    axes.axvspan(0, annealed, color=_CHAIN, alpha=0.12, linewidth=0, label="beta still rising")
     axes.set(xlabel="training step", ylabel="|variational bound - exact| per site", title="Loss")
     axes.legend(frameon=False)
 

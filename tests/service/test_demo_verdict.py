@@ -40,6 +40,7 @@ def findings() -> Findings:
     samples = rng.choice([-1, 1], size=(60, 8, 8)).astype(np.int8)
     return Findings(
         loss=[Point(step=i + 1, value=EXACT + 5.0 / (i + 1)) for i in range(200)],
+        beta=[Point(step=i + 1, value=min(0.44, 0.01 * i)) for i in range(200)],
         samples=samples,
         energies=4 * np.round(rng.normal(-25, 4, size=10_000)),
         chain_energies=4 * np.round(rng.normal(-25, 4, size=10_000)),

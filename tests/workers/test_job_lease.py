@@ -154,9 +154,14 @@ def test_a_refused_commit_takes_the_whole_transaction_with_it(jobs_database: Dat
     zombie = claim_and_lose(jobs_database)
     claim(jobs_database)
     other = queue(jobs_database, 11)
-    with pytest.raises(LeaseLostError), jobs_database.transaction() as connection:
-        connection.exec_driver_sql("UPDATE jobs SET priority = 9 WHERE id = ?", (other.id,))
-        finish(connection, zombie, JobState.SUCCEEDED)
+
+    def commit() -> None:
+        with jobs_database.transaction() as connection:
+            connection.exec_driver_sql("UPDATE jobs SET priority = 9 WHERE id = ?", (other.id,))
+            finish(connection, zombie, JobState.SUCCEEDED)
+
+    with pytest.raises(LeaseLostError):
+        commit()
     assert row(jobs_database, other.id)["priority"] == 0
 
 
