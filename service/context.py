@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from celery import Celery
-from models_registry.aliases import Aliases
-from models_registry.estimates import Estimates
 from redis.asyncio import Redis
 
+from models_registry.aliases import Aliases
 from models_registry.blobs import BlobStore
 from models_registry.database import Database
+from models_registry.estimates import Estimates
 from models_registry.versions import Versions
 from service.engine_client import EngineClient
 from workers.settings import Settings

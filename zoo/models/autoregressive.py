@@ -12,6 +12,7 @@ from torch.nn.functional import logsigmoid
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
 from zoo.core.spaces import Space
+from zoo.models.threads import single_threaded
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.models.base import ModelSpec
 
@@ -83,9 +84,9 @@ class AutoregressiveSpins(Model):
     def sample(self, num_samples: int, rng: RandomStream) -> Int8[Tensor, "batch *event"]:
         """Independent samples, int8, shape (num_samples, *event_shape).
 
-        Spin i of sample b is +1 when uniform (b, i) of ``rng`` is below q(s_i = +1 | earlier).
+        Runs on one thread, so that the bits do not depend on how many there are.  Spin i of sample b is +1 when uniform (b, i) of ``rng`` is below q(s_i = +1 | earlier).
         """
-        with torch.inference_mode():
+        with torch.inference_mode(), single_threaded():
             sweep, first = self._swept(num_samples, rng)
         return self._as_configurations(sweep, first)
 
@@ -94,7 +95,7 @@ class AutoregressiveSpins(Model):
         self, num_samples: int, rng: RandomStream
     ) -> tuple[Int8[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         """The samples that ``sample`` draws and their ln q, from the same pass; without gradient."""
-        with torch.inference_mode():
+        with torch.inference_mode(), single_threaded():
             sweep, first = self._swept(num_samples, rng)
         with torch.no_grad():
             log_prob = _log_prob(sweep.logits, sweep.spins, site_axis=0)
