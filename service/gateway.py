@@ -32,6 +32,7 @@ class _Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; then not ready first, requests in flight finish, connections close."""
+    listener = _listen(settings)
     context = build_context(settings)
     await context.engine.start()
     rpc = RpcServer(context)
@@ -49,7 +50,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopper = asyncio.create_task(_stop_when(stop, context, server, rpc))
     log.info("gateway serves", http=settings.http_port, grpc=rpc.port)
-    await server.serve(sockets=[_listen(settings)])
+    await server.serve(sockets=[listener])
     stop.set()
     await stopper
     await context.engine.close()

@@ -33,8 +33,11 @@ def configure(app: Celery, settings: Settings) -> Celery:
 
 
 def wakeup_sender(settings: Settings) -> Celery:
-    """An application that only sends, for processes that run no tasks."""
-    return configure(Celery("sender"), settings)
+    """An application that only sends, for processes that run no tasks; it tries once, because a submission waits."""
+    app = configure(Celery("sender"), settings)
+    once = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    app.conf.broker_transport_options = app.conf.broker_transport_options | once
+    return app
 
 
 def send_wakeup(app: Celery, job_id: str) -> None:

@@ -38,7 +38,7 @@ JOB: dict[str, Any] = {
     "target": TARGET.model_dump(mode="json"),
     "model": {"family": "pixelcnn", "symmetry": "z2"},
     "objective": {"kind": "reverse_kl"},
-    "training": {"seed": 1, "max_steps": 500},
+    "training": {"batch_size": 1000, "max_steps": 400, "learning_rate": 0.01, "seed": 1},
     "publish": {"model": MODEL, "alias": "production"},
 }
 MAX_DEVIATION_SIGMA = 3.0

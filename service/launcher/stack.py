@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import redis
 
+from models_registry.blobs import BlobStore
 from models_registry.migrate import migrate
 from service.launcher.children import Child, child_environment
 from service.launcher.embedded_redis import RedisFolder
@@ -57,7 +58,7 @@ class Stack:
         """Start everything; returns before it is ready.
 
         Raises:
-            StartError: the data directory, a port, the database or Redis cannot be used.
+            StartError: the data directory, a port, the database, the artifact store or Redis cannot be used.
         """
         self._refuse_open_host()
         self._take_data_directory()
@@ -68,6 +69,7 @@ class Stack:
         self.settings = self._asked.model_copy(update=ports | {"data_dir": self._asked.data_dir.absolute()})
         self._start_redis()
         try:
+            BlobStore(self.settings.resolved_artifact_url)  # refuses what is no store before the children meet it
             migrate(self.settings.resolved_database_url)
         except HelmholtzError as error:
             raise StartError(error.detail) from None

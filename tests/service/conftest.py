@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,6 @@ def published_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def lonely_settings(published_data_dir: Path) -> Iterator[Settings]:
+def lonely_settings(published_data_dir: Path) -> Settings:
     """Settings of a gateway that has a registry and no Redis."""
-    yield Settings(data_dir=published_data_dir, redis_url=NO_REDIS, http_port=0, grpc_port=0)
+    return Settings(data_dir=published_data_dir, redis_url=NO_REDIS, http_port=0, grpc_port=0)

@@ -270,8 +270,8 @@ def test_a_request_that_keeps_ending_its_engine_is_given_up(
 
 
 def test_an_unreadable_request_is_dropped(loops: Loops, client: Client, redis: Redis) -> None:
-    for entry in ({FIELD: b"\xc1 no msgpack"}, {FIELD: b"\x80"}, {b"other": b"field"}):
-        redis.xadd(REQUEST_STREAM, entry)
+    for name, value in ((FIELD, b"\xc1 no msgpack"), (FIELD, b"\x80"), (b"other", b"field")):
+        redis.xadd(REQUEST_STREAM, {name: value})
     after = client.send("tick", n=1)
     loops.start()
     assert client.answer(after)[-1].error is None

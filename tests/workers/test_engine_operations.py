@@ -52,7 +52,8 @@ def log_likelihood(engine: Engine, family: str, samples: Array) -> Array:
 def ising_energy(samples: Array) -> Array:
     """-sum over the periodic lattice's bonds of s_i s_j, in float64, written out."""
     s = samples.astype(np.float64)
-    return -(s * np.roll(s, 1, 1) + s * np.roll(s, 1, 2)).sum((1, 2))
+    energy: Array = -(s * np.roll(s, 1, 1) + s * np.roll(s, 1, 2)).sum((1, 2))
+    return energy
 
 
 @pytest.mark.parametrize("family", FAMILIES)

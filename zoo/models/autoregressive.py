@@ -84,7 +84,8 @@ class AutoregressiveSpins(Model):
     def sample(self, num_samples: int, rng: RandomStream) -> Int8[Tensor, "batch *event"]:
         """Independent samples, int8, shape (num_samples, *event_shape).
 
-        Runs on one thread, so that the bits do not depend on how many there are.  Spin i of sample b is +1 when uniform (b, i) of ``rng`` is below q(s_i = +1 | earlier).
+        Spin i of sample b is +1 when uniform (b, i) of ``rng`` is below q(s_i = +1 | earlier).  Runs on one thread, so
+        that the bits do not depend on how many there are.
         """
         with torch.inference_mode(), single_threaded():
             sweep, first = self._swept(num_samples, rng)
@@ -97,7 +98,7 @@ class AutoregressiveSpins(Model):
         """The samples that ``sample`` draws and their ln q, from the same pass; without gradient."""
         with torch.inference_mode(), single_threaded():
             sweep, first = self._swept(num_samples, rng)
-        with torch.no_grad():
+        with torch.no_grad(), single_threaded():
             log_prob = _log_prob(sweep.logits, sweep.spins, site_axis=0)
         return self._as_configurations(sweep, first), log_prob
 

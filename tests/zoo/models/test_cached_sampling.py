@@ -88,6 +88,19 @@ def test_z2_draws_both_signs_evenly_and_the_first_uniform_decides() -> None:
     assert abs(float(x[:, 0, 0].float().mean())) < 4 / 4096**0.5
 
 
+@pytest.mark.parametrize("spec", [MadeSpec(width=64), PixelCnnSpec(width=16)], ids=str)
+def test_the_bits_do_not_depend_on_the_number_of_threads(spec: ModelSpec) -> None:
+    model, before = scrambled(spec, (8, 8)), torch.get_num_threads()
+    answers = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        answers.append(model.sample_and_log_prob(2048, RandomStream(1)))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert torch.equal(answers[0][0], answers[1][0])
+    assert torch.equal(answers[0][1], answers[1][1])
+
+
 def test_samples_carry_no_gradient_and_can_be_trained_on() -> None:
     model = scrambled(MadeSpec(width=9), (3, 3))
     x, log_prob = model.sample_and_log_prob(10, RandomStream(0))
