@@ -62,10 +62,9 @@ class EngineClient:
 
     async def close(self) -> None:
         """Stop reading and disconnect."""
-        if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+        while self._reader is not None and not self._reader.done():
+            self._reader.cancel()  # again, when a command of Redis that was just ending has swallowed it
+            await asyncio.wait({self._reader}, timeout=0.1)
         with contextlib.suppress(RedisError, OSError):
             await self._redis.delete(self._reply_stream)
         await self._redis.aclose()

@@ -8,7 +8,7 @@ import grpc
 import httpx
 import pytest
 from fastapi import FastAPI
-from google.protobuf import descriptor_pool
+from google.protobuf import descriptor_pool  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.context import build_context

@@ -97,6 +97,17 @@ def test_parts_come_in_order(server: RedisServer) -> None:
     assert play(server, scene) == [0, 1, 2]
 
 
+def test_answers_find_who_asked(server: RedisServer) -> None:
+    async def scene(client: EngineClient, redis: Redis) -> None:
+        asking = [asyncio.create_task(collect(client)) for _ in range(3)]
+        reading = requests(redis)
+        for request in reversed([await anext(reading) for _ in asking]):
+            await reply(redis, request, 0, last=0)
+        assert await asyncio.gather(*asking) == [[0], [0], [0]]
+
+    play(server, scene)
+
+
 def test_parts_that_come_twice_are_dropped(server: RedisServer) -> None:
     async def scene(client: EngineClient, redis: Redis) -> list[int]:
         asking = asyncio.create_task(collect(client))

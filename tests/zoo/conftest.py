@@ -1,4 +1,4 @@
-"""The physics library is tested on one thread: its tests are small, and a second thread on a busy machine costs more."""
+"""The physics library is tested on one thread: its tests are small, and two threads of a busy machine are slower."""
 
 from collections.abc import Iterator
 
