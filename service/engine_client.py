@@ -83,15 +83,12 @@ class EngineClient:
         complete = False
         try:
             await self._send(request)
-            async with asyncio.timeout(seconds + _GRACE_SECONDS):
-                while not complete:
-                    reply = await waiting.parts.get()
-                    complete = reply.final
-                    if reply.error is not None:
-                        raise error_from_fields(reply.error)
-                    yield reply.body
-        except TimeoutError:
-            raise await self._why_late(operation, seconds) from None
+            while not complete:
+                reply = await self._next_reply(waiting, seconds)
+                complete = reply.final
+                if reply.error is not None:
+                    raise error_from_fields(reply.error)
+                yield reply.body
         finally:
             del self._waiting[request.id]
             if not complete:
@@ -121,6 +118,16 @@ class EngineClient:
         except (RedisError, OSError) as error:
             raise _redis_away() from error
         return [value for value in values if value is not None]
+
+    async def _next_reply(self, waiting: _Waiting, seconds: float) -> Reply:
+        """The next part of the answer; the time that the asker spends on the parts before does not count as silence."""
+        left = waiting.request.deadline + _GRACE_SECONDS - time.time()
+        try:
+            if left <= 0:
+                return waiting.parts.get_nowait()
+            return await asyncio.wait_for(waiting.parts.get(), left)
+        except (TimeoutError, asyncio.QueueEmpty):
+            raise await self._why_late(waiting.request.operation, seconds) from None
 
     async def _send(self, request: Request) -> None:
         try:

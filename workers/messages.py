@@ -76,6 +76,7 @@ def error_fields(error: HelmholtzError) -> dict[str, Any]:
         "detail": error.detail,
         "reason": error.reason,
         "errors": [asdict(e) for e in error.errors],
+        "retry_after_seconds": getattr(error, "retry_after_seconds", None),
     }
 
 
@@ -83,7 +84,9 @@ def error_from_fields(fields: dict[str, Any]) -> HelmholtzError:
     """The error that ``error_fields`` described."""
     error_class = getattr(errors, fields["type"])
     if error_class is UnavailableError:
-        return UnavailableError(fields["detail"], reason=fields["reason"])
+        return UnavailableError(
+            fields["detail"], reason=fields["reason"], retry_after_seconds=fields["retry_after_seconds"]
+        )
     error: HelmholtzError = error_class(
         fields["detail"], reason=fields["reason"], errors=tuple(FieldError(**e) for e in fields["errors"])
     )

@@ -4,6 +4,8 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from service.context import Context
 from service.rest import free_energies, inference, jobs, openapi, problems, registry, status, targets, zoo
@@ -11,6 +13,7 @@ from service.rest.authorisation import Authorised
 from service.rest.metrics import Measured
 from zoo.specs.errors import FieldError, NotFoundError
 
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _VERBS = {
     "/v1/models/": (":sample", ":logLikelihood", ":freeEnergy", ":rollback (of an alias)"),
     "/v1/jobs/": (":cancel", ":retry"),
@@ -29,20 +32,29 @@ def build_app(context: Context) -> FastAPI:
     problems.install(app)
     for room in (status, zoo, targets, jobs, registry, inference, free_energies):
         app.include_router(room.router)
-    app.add_api_route("/v1/{path:path}", _unknown_verb, methods=["POST"], include_in_schema=False, response_model=None)
+    app.add_api_route("/v1/{path:path}", _unknown, methods=_METHODS, include_in_schema=False, response_model=None)
     app.add_middleware(Authorised, settings=context.settings)
     app.add_middleware(Measured)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
-async def _unknown_verb(request: Request) -> NoReturn:
-    """A verb that no route has; the known ones are listed."""
+async def _unknown(request: Request) -> NoReturn:
+    """What no route answers: a method that a path does not have, a verb that is not known, or nothing at all."""
     path = request.url.path
+    methods = _methods_at(request)
+    if methods:
+        raise HTTPException(405, headers={"Allow": ", ".join(methods)})
     verb = path.rpartition("/")[2].partition(":")[2]
     known = next((verbs for prefix, verbs in _VERBS.items() if path.startswith(prefix)), ())
     if not verb or not known:
-        msg = f"POST is not possible at {path}; GET /docs lists what is"
-        raise NotFoundError(msg)
+        raise HTTPException(404)
     msg = f"verb ':{verb}' is not known at {path}; the known ones are {', '.join(known)}"
     raise NotFoundError(msg, reason="UNKNOWN_METHOD", errors=(FieldError("path", msg, ", ".join(known)),))
+
+
+def _methods_at(request: Request) -> list[str]:
+    """The methods that routes have at the path of ``request``."""
+    routes = [route for route in request.app.routes if isinstance(route, Route) and route.endpoint is not _unknown]
+    there = [route for route in routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    return sorted({method for route in there for method in route.methods or ()})

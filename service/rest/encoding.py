@@ -20,13 +20,13 @@ def negotiate(request: Request) -> str:
     Raises:
         NotAcceptableError: none of the accepted types is offered.
     """
-    accepted = _accepted(request.headers.get("accept", "*/*"))
-    for media_type in accepted:
-        if media_type in {"*/*", "application/*"}:
-            return JSON
-        if media_type in OFFERED:
-            return media_type
-    msg = f"{', '.join(accepted)} is accepted by the client; this answer exists as {' and '.join(OFFERED)}"
+    header = request.headers.get("accept", "*/*")
+    qualities = _qualities(header)
+    ranks = {media_type: _rank(media_type, qualities) for media_type in OFFERED}
+    best = max(OFFERED, key=lambda media_type: ranks[media_type])  # the first of equals: JSON
+    if ranks[best][0] > 0:
+        return best
+    msg = f"the client accepts {header[:200]!r}; this answer exists as {' and '.join(OFFERED)}"
     raise NotAcceptableError(msg)
 
 
@@ -54,18 +54,22 @@ def timing(**seconds: float) -> str:
     return ", ".join(f"{name};dur={1000 * value:.3f}" for name, value in seconds.items())
 
 
-def _accepted(header: str) -> list[str]:
-    ranked: list[tuple[float, str]] = []
+def _qualities(header: str) -> dict[str, float]:
+    """The quality that an Accept header gives to each media range."""
+    found: dict[str, float] = {}
     for item in header.split(","):
-        media_type, _, parameters = item.partition(";")
-        quality = 1.0
-        for parameter in parameters.split(";"):
-            name, _, value = parameter.partition("=")
-            if name.strip() == "q":
-                quality = _number(value)
-        if quality > 0:
-            ranked.append((-quality, media_type.strip().lower()))
-    return [media_type for _, media_type in sorted(ranked, key=lambda pair: pair[0])]
+        media_range, _, parameters = item.partition(";")
+        pairs = (parameter.partition("=") for parameter in parameters.split(";"))
+        given = [_number(value) for name, _, value in pairs if name.strip() == "q"]
+        found[media_range.strip().lower()] = given[0] if given else 1.0
+    return found
+
+
+def _rank(media_type: str, qualities: dict[str, float]) -> tuple[float, int]:
+    """The quality of a media type, that of the most specific range that has it; of equals the one named first wins."""
+    ranges = (media_type, media_type.partition("/")[0] + "/*", "*/*")
+    name = next((name for name in ranges if name in qualities), None)
+    return (0.0, 0) if name is None else (qualities[name], -list(qualities).index(name))
 
 
 def _number(text: str) -> float:

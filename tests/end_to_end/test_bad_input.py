@@ -185,6 +185,7 @@ def test_what_does_not_exist_is_404(
         ("/v1/models/nobody/versions", "NOT_FOUND"),
         ("/v1/zoo/models/resnet", "NOT_FOUND"),
         ("/v1/zoo/targets/pendulum", "NOT_FOUND"),
+        ("/v1/nowhere", "NOT_FOUND"),
         ("/v2/nowhere", "NOT_FOUND"),
     ],
 )

@@ -38,6 +38,8 @@ def request(**headers: str) -> Request:
         ("text/html,*/*;q=0.8", JSON),
         (f"{JSON};q=0, {NPY};q=0.1", NPY),
         (f"{NPY};q=high, {JSON}", JSON),
+        (f"{JSON};q=0, */*", NPY),
+        ("application/*;q=0.2, text/html", JSON),
         (f"{NPY};version=1;q=1, {JSON};q=0.9", NPY),
     ],
 )

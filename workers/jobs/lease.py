@@ -164,10 +164,9 @@ def _end_lease(connection: Connection, row: dict[str, Any]) -> None:
         changes["dispatched_at"] = None
     if state.finished:
         changes["finished_at"] = now()
-    connection.execute(
-        update(jobs).where(jobs.c.id == row["id"], jobs.c.fence == row["fence"]).values(state=state.value, **changes)
-    )
-    record_state(connection, row["id"], state, why="the lease expired")
+    mine = update(jobs).where(jobs.c.id == row["id"], jobs.c.fence == row["fence"])
+    if connection.execute(mine.values(state=state.value, **changes)).rowcount:
+        record_state(connection, row["id"], state, why="the lease expired")
 
 
 def attempts_used_up(attempts: int, why: str) -> dict[str, Any]:
