@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from service.context import Context
 from service.rest import free_energies, inference, jobs, openapi, problems, registry, status, targets, zoo
@@ -55,6 +55,6 @@ async def _unknown(request: Request) -> NoReturn:
 
 def _methods_at(request: Request) -> list[str]:
     """The methods that routes have at the path of ``request``."""
-    routes = [route for route in request.app.routes if isinstance(route, Route) and route.endpoint is not _unknown]
-    there = [route for route in routes if route.matches(request.scope)[0] is Match.PARTIAL]
-    return sorted({method for route in there for method in route.methods or ()})
+    routes = [route for route in request.app.routes if getattr(route, "endpoint", None) is not _unknown]
+    scopes = {method: dict(request.scope) | {"method": method} for method in _METHODS}
+    return [m for m, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
