@@ -70,7 +70,7 @@ async def estimate_free_energy(
             record=record,
             estimate=Estimate.model_validate(part["estimate"]),
             upper_bound=Estimate.model_validate(part["upper_bound"]),
-            exact=None if part["exact"] is None else ExactReference.model_validate(part["exact"]),
+            exact=exact_of(record),
             seed=seed,
             beta=target_of(record).beta,
             num_sites=space.num_sites,
@@ -90,6 +90,12 @@ async def final_free_energy(
             return update
     msg = "the engine ended its answer without a result"
     raise RuntimeError(msg)
+
+
+def exact_of(record: VersionRecord) -> ExactReference | None:
+    """The exact value that was found when the version was trained; it stands beside estimates and never enters one."""
+    exact = record.metrics.get("exact")
+    return None if exact is None else ExactReference.model_validate(exact)
 
 
 def _store(context: Context, result: FreeEnergyResult) -> None:

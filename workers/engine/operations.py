@@ -15,7 +15,6 @@ from zoo.core.targets import HasExactFreeEnergy
 from zoo.core.tiles import tile_plan
 from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.specs.errors import NoExactReferenceError
-from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.base import TargetSpec
 
 type_of_target: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
@@ -75,11 +74,7 @@ def free_energy(engine: Engine, payload: Part) -> Iterator[Part]:
     log_weights = np.concatenate(weights)
     bound = variational_beta_f(log_weights)
     estimate = bound if payload["method"] == "variational" else importance_beta_f(log_weights)
-    yield {
-        "estimate": estimate.model_dump(mode="json"),
-        "upper_bound": bound.model_dump(mode="json"),
-        "exact": _exact_or_none(warm),
-    }
+    yield {"estimate": estimate.model_dump(mode="json"), "upper_bound": bound.model_dump(mode="json")}
 
 
 def energy(engine: Engine, payload: Part) -> Iterator[Part]:
@@ -116,15 +111,3 @@ def _extras(warm: WarmModel, x: torch.Tensor, log_prob: torch.Tensor, include: l
     if len(part) == 2:
         part["log_weight"] = -warm.state.beta * part["energy"] - part["log_prob"]
     return part
-
-
-def _exact_or_none(warm: WarmModel) -> dict[str, Any] | None:
-    """The exact reference for display beside an estimate; it never enters one."""
-    target = warm.state.target
-    if not isinstance(target, HasExactFreeEnergy):
-        return None
-    try:
-        exact: ExactReference = target.exact_reference(warm.state.beta)
-    except NoExactReferenceError:
-        return None
-    return exact.model_dump(mode="json")

@@ -26,6 +26,7 @@ from zoo.core.targets import HasExactFreeEnergy, ThermodynamicState
 from zoo.core.tiles import tile_plan
 from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.specs.errors import NoExactReferenceError
+from zoo.specs.estimate import ExactReference
 from zoo.training.state import StepInfo, TrainState, state_metadata, state_tensors
 from zoo.training.trainer import Trainer, train
 
@@ -47,11 +48,15 @@ class Train(Kind):
         model = build_model(spec.model, target.space, spec.training.seed).to(device)
         trainer = Trainer(build_objective(spec.objective), thermodynamic, spec.training)
         start = _resumed(context, trainer, model) or trainer.init(model)
-        reporter = _Reporter(context, spec, _exact_beta_f(thermodynamic), start)
+        exact = _exact_reference(thermodynamic)
+        reporter = _Reporter(context, spec, None if exact is None else exact.beta_f, start)
         final = _train(context, trainer, start, reporter)
         metrics = evaluate(model, thermodynamic, spec.training.seed)
         reporter.say(f"finished at step {final.step} ({final.stop_reason}); evaluation: {json.dumps(metrics)}")
-        return _publish(context, spec, model, metrics | {"steps": final.step, "seconds": final.seconds})
+        metrics |= {"steps": final.step, "seconds": final.seconds}
+        if exact is not None:
+            metrics["exact"] = exact.model_dump(mode="json")
+        return _publish(context, spec, model, metrics)
 
 
 def evaluate(model: Model, state: ThermodynamicState, seed: int) -> dict[str, Any]:
@@ -152,12 +157,12 @@ class _Reporter:
         }
 
 
-def _exact_beta_f(state: ThermodynamicState) -> float | None:
-    """The exact value for the progress display; training never sees it."""
+def _exact_reference(state: ThermodynamicState) -> ExactReference | None:
+    """The exact value, to be shown beside progress and estimates; training never sees it."""
     if not isinstance(state.target, HasExactFreeEnergy):
         return None
     try:
-        return state.target.exact_beta_f(state.beta)
+        return state.target.exact_reference(state.beta)
     except NoExactReferenceError:
         return None
 
