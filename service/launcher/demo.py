@@ -4,7 +4,6 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from helmholtz import Client, FreeEnergyResult, HelmholtzError, Point
+from helmholtz import Client, FreeEnergyResult, HelmholtzError
 from helmholtz.cli.progress import TrainingProgress
 from service.launcher.demo_figure import draw_figure
+from service.launcher.demo_findings import Findings
 from service.launcher.errors import StartError
 from service.launcher.main import Stopper, refuse
 from service.launcher.stack import Stack
@@ -41,61 +41,11 @@ JOB: dict[str, Any] = {
     "training": {"batch_size": 1000, "max_steps": 400, "learning_rate": 0.01, "seed": 1},
     "publish": {"model": MODEL, "alias": "production"},
 }
-MAX_DEVIATION_SIGMA = 3.0
-MAX_DEVIATION = 0.02
-MAX_GAP_PER_SITE = 1e-3
-MIN_EFFECTIVE_SAMPLE_FRACTION = 0.8
 
 _TICK_SECONDS = 0.1
 _CHAINS = 1000
 _BURN_IN = 500
 _SWEEPS_BETWEEN = 20
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What the service answered, and what it is held against."""
-
-    loss: list[Point]
-    beta: list[Point]
-    samples: NDArray[np.generic]
-    energies: NDArray[np.float64]
-    chain_energies: NDArray[np.float64]
-    free_energy: FreeEnergyResult
-    samples_per_second: float
-    protocols_agree: bool
-    likelihood_deviation: float
-
-    @property
-    def target_beta(self) -> float:
-        """The inverse temperature that the training ends at."""
-        return TARGET.beta
-
-    @property
-    def gap_per_site(self) -> float:
-        """Variational bound minus exact beta_f, per site."""
-        bound, exact = self.free_energy.upper_bound, self.free_energy.exact
-        if bound is None or bound.beta_f is None or exact is None:
-            return float("nan")
-        return (bound.beta_f - exact.beta_f) / TARGET.space.num_sites
-
-    def failures(self) -> list[str]:
-        """What is not as it should be."""
-        result = self.free_energy
-        deviation = abs((result.beta_f or np.nan) - (result.exact.beta_f if result.exact else np.nan))
-        checks = {
-            f"|beta_f - exact| <= {MAX_DEVIATION}": deviation <= MAX_DEVIATION,
-            f"|beta_f - exact| <= {MAX_DEVIATION_SIGMA:g} sigma": abs(result.deviation_in_sigma or np.nan)
-            <= MAX_DEVIATION_SIGMA,
-            f"variational gap <= {MAX_GAP_PER_SITE:g} per site": self.gap_per_site <= MAX_GAP_PER_SITE,
-            f"effective sample fraction >= {MIN_EFFECTIVE_SAMPLE_FRACTION}": (
-                result.diagnostics.effective_sample_fraction or 0
-            )
-            >= MIN_EFFECTIVE_SAMPLE_FRACTION,
-            "REST and gRPC answer alike": self.protocols_agree,
-            "log_prob of the samples = log-likelihood of them": self.likelihood_deviation <= 1e-5,
-        }
-        return [name for name, holds in checks.items() if not holds]
 
 
 def run_demo(png: Path) -> int:
@@ -159,6 +109,7 @@ def _investigate(http_url: str, grpc_address: str, console: Console) -> Findings
         raise HelmholtzError(msg)
     scale = np.maximum(1, np.abs(log_prob))
     return Findings(
+        target=TARGET,
         loss=loss,
         beta=beta,
         samples=drawn.samples,

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from helmholtz import FreeEnergyResult, Point
-from service.launcher.demo import Findings
 from service.launcher.demo_figure import draw_figure
+from service.launcher.demo_findings import Findings
+from zoo.specs.targets.ising import IsingSpec
 
 EXACT = -60.07630753
 
@@ -39,6 +40,7 @@ def findings() -> Findings:
     rng = np.random.default_rng(1)
     samples = rng.choice([-1, 1], size=(60, 8, 8)).astype(np.int8)
     return Findings(
+        target=IsingSpec(shape=(8, 8), beta=0.44),
         loss=[Point(step=i + 1, value=EXACT + 5.0 / (i + 1)) for i in range(200)],
         beta=[Point(step=i + 1, value=min(0.44, 0.01 * i)) for i in range(200)],
         samples=samples,
