@@ -1,6 +1,7 @@
 """Request bodies: bounded, decoded by content type, never pickled."""
 
 import io
+import re
 import tokenize
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 import orjson
 from fastapi import Request
 from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect
 
+from service.rest.dependencies import ClientGoneError
 from workers.settings import Settings
 from zoo.specs.errors import (
     FieldError,
@@ -44,17 +47,42 @@ async def read_bytes(request: Request, settings: Settings) -> bytes:
     """The whole body.
 
     Raises:
-        PayloadTooLargeError: it has more than ``max_body_bytes``; reading stops there.
+        PayloadTooLargeError: it has, or announces, more than ``max_body_bytes``; reading stops there.
+        UnsupportedMediaTypeError: it is compressed, or in another character set than UTF-8.
+        ClientGoneError: the client closed the connection in the middle of it.
     """
+    _refuse_encodings(request)
+    limit = settings.max_body_bytes
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > settings.max_body_bytes:
-            msg = f"the body has more than {settings.max_body_bytes} bytes, the most that is read here"
-            raise PayloadTooLargeError(msg)
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+    except ClientDisconnect:
+        msg = "the client closed the connection in the middle of its request"
+        raise ClientGoneError(msg) from None
     return b"".join(chunks)
+
+
+def _refuse_encodings(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        msg = f"Content-Encoding {encoding[:80]!r} is not read here; send the body as it is"
+        raise UnsupportedMediaTypeError(msg)
+    charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", request.headers.get("content-type", ""), re.IGNORECASE)
+    if charset is not None and charset.group(1).lower() not in {"utf-8", "utf8"}:
+        msg = f"charset {charset.group(1)[:80]!r} is not read here; send UTF-8"
+        raise UnsupportedMediaTypeError(msg)
+
+
+def _too_large(limit: int) -> PayloadTooLargeError:
+    return PayloadTooLargeError(f"the body has more than {limit} bytes, the most that is read here")
 
 
 async def read_json(request: Request, settings: Settings, *, default: object = None) -> Any:  # noqa: ANN401 - JSON

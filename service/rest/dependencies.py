@@ -12,7 +12,7 @@ from zoo.specs.errors import FieldError, HelmholtzError, InvalidValueError
 
 ResultT = TypeVar("ResultT")
 
-_WAIT = re.compile(r"\bwait\s*=\s*(\d+(?:\.\d+)?)\b")
+_WAIT = re.compile(r"\bwait\s*=\s*\"?([^\s,;\"]*)")
 
 
 def get_context(request: Request) -> Context:
@@ -33,15 +33,18 @@ def seconds_allowed(context: ContextOf, prefer: Annotated[str | None, Header()] 
     """Seconds that the client waits: ``Prefer: wait=N``, else the synchronous limit.
 
     Raises:
-        InvalidValueError: more than the longest wait that is allowed here.
+        InvalidValueError: not a number, or more than the longest wait that is allowed here.
     """
     match = _WAIT.search(prefer or "")
     if match is None:
         return context.settings.sync_limit_seconds
-    seconds = float(match.group(1))
-    longest = context.settings.max_wait_seconds
+    asked, longest = match.group(1), context.settings.max_wait_seconds
+    try:
+        seconds = float(asked)
+    except ValueError:
+        seconds = -1.0
     if not 0 < seconds <= longest:
-        message = f"wait={seconds:g} asked; more than 0 and at most {longest:g} seconds are allowed"
+        message = f"wait={asked[:80]} asked; more than 0 and at most {longest:g} seconds are allowed"
         raise InvalidValueError(
             f"Prefer: {message}", errors=(FieldError("Prefer", message, f"0 < wait <= {longest:g}"),)
         )

@@ -20,7 +20,7 @@ async def list_estimates(
     context: ContextOf,
     target_kind: str | None = None,
     model: str | None = None,
-    version: int | None = None,
+    version: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
     since: datetime | None = None,
     page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
     page_token: str | None = None,

@@ -66,7 +66,7 @@ def invalid_value(error: ValidationError, data: object) -> InvalidValueError:
 def _field_error(error: ErrorDetails, data: object) -> FieldError:
     path = _path(error["loc"], data)
     context = error.get("ctx", {})
-    message = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ").replace("valid tuple", "valid list")  # JSON has no tuples
     message = message[0].lower() + message[1:]
     allowed = context.get("expected_tags") or context.get("expected")
     if error["type"] == "union_tag_invalid":

@@ -1,6 +1,10 @@
 """Wrong questions get answers that help: the right code, what came, what was expected; and nothing is lost."""
 
+import http.client
 import io
+import json
+import socket
+import time
 from typing import Any
 
 import grpc
@@ -299,3 +303,58 @@ def test_grpc_gives_the_same_faults_as_statuses(
     assert caught.value.code() == code
     assert caught.value.details()
     assert "reason" in dict(caught.value.trailing_metadata())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"J": 1e308, "h": 0.1}, {"J": -1e10}, {"h": 1e308}, {"beta": 1e-320}, {"beta": 1e300}]
+)
+def test_parameters_that_overflow_are_refused(stack: RunningStack, changes: dict[str, float]) -> None:
+    target = {"kind": "ising", "shape": [3, 3]} | changes
+    for path, body in (("/v1/targets:reference", {"target": target}), ("/v1/jobs", train(target=target))):
+        assert_problem(stack.post(path, body), 422, "INVALID_VALUE", "target." + next(iter(changes)))
+
+
+@pytest.mark.parametrize("corner", [{"J": 1e9, "beta": 1e9}, {"J": -1e9, "h": 1e9, "beta": 1e9}, {"beta": 1e-9}])
+def test_the_largest_parameters_are_answered(stack: RunningStack, corner: dict[str, float]) -> None:
+    for shape in ([3, 3], [4, 4], [12], [2, 3, 2]):
+        answer = stack.post("/v1/targets:reference", {"target": {"kind": "ising", "shape": shape} | corner})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["observables"]["heat_capacity_per_site"] >= 0
+
+
+def test_encodings_and_sizes_are_refused_before_the_body_is_read(stack: RunningStack, small_model: str) -> None:
+    url = f"{stack.url}/v1/models/{small_model}:sample"
+    for headers, words in (
+        ({"Content-Encoding": "gzip"}, "gzip"),
+        ({"Content-Type": "application/json; charset=utf-16"}, "utf-16"),
+    ):
+        answer = stack.http.post(url, content=b'{"n": 1}', headers={"Content-Type": "application/json"} | headers)
+        assert_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE", words)
+    for wait in ("abc", "-1", "1e9"):
+        answer = stack.http.post(url, json={"n": 1}, headers={"Prefer": f"wait={wait}"})
+        assert_problem(answer, 422, "INVALID_VALUE", "wait")
+    version = stack.get("/v1/free-energies?version=999999999999999999999")
+    assert_problem(version, 422, "INVALID_VALUE", "version")
+
+
+def test_a_body_that_announces_too_many_bytes_is_refused_at_once(stack: RunningStack) -> None:
+    connection = http.client.HTTPConnection(stack.url.removeprefix("http://"), timeout=10)
+    connection.putrequest("POST", "/v1/jobs")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", "99999999999")
+    connection.endheaders(b"{")
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert json.loads(answer.read())["reason"] == "PAYLOAD_TOO_LARGE"
+    connection.close()
+
+
+def test_a_client_that_leaves_in_mid_body_is_no_error_of_ours(stack: RunningStack) -> None:
+    host, _, port = stack.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    deadline = time.monotonic() + 10
+    while 'status="499"' not in stack.get("/metrics").text:
+        assert time.monotonic() < deadline, "the request was not counted as the client's"
+        time.sleep(0.05)
+    assert "ClientDisconnect" not in (stack.data_dir / "logs" / "gateway.log").read_text()

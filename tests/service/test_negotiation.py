@@ -73,7 +73,6 @@ def allowed(prefer: str | None) -> float:
         ("wait=0.5", 0.5),
         ("respond-async, wait=300", 300),
         ("wait=20; respond-async", 20),
-        ("wait=soon", 10),
         ("await=20", 10),
     ],
 )
@@ -81,9 +80,11 @@ def test_the_client_says_how_long_it_waits(prefer: str | None, seconds: float) -
     assert allowed(prefer) == seconds
 
 
-@pytest.mark.parametrize("prefer", ["wait=0", "wait=301", "wait=0.0", "wait=99999999999999999999"])
+@pytest.mark.parametrize(
+    "prefer", ["wait=0", "wait=301", "wait=0.0", "wait=99999999999999999999", "wait=soon", "wait=-1", "wait=nan"]
+)
 def test_a_wait_that_is_not_allowed_is_named(prefer: str) -> None:
-    with pytest.raises(InvalidValueError, match="at most 300 seconds") as caught:
+    with pytest.raises(InvalidValueError, match="at most 300") as caught:
         allowed(prefer)
     assert [error.path for error in caught.value.errors] == ["Prefer"]
 

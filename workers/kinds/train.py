@@ -131,7 +131,7 @@ class _Reporter:
             "gradient_norm": info.gradient_norm,
             "num_sites": self.spec.target.space.num_sites,
         }
-        if self.exact_beta_f is not None:
+        if self.exact_beta_f is not None and info.beta == self.spec.target.beta:  # it is the value at that beta
             metrics["exact_beta_f"] = self.exact_beta_f
         series = ("loss", "effective_sample_fraction", "gradient_norm", "learning_rate", "beta")
         points = tuple((name, info.step, metrics[name]) for name in series if isfinite(metrics[name]))

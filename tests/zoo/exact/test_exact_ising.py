@@ -88,7 +88,7 @@ def test_a_beta_that_is_no_temperature_is_refused(beta: float) -> None:
         exact_reference(IsingSpec(shape=(4, 4)), beta)
 
 
-@pytest.mark.parametrize("spec", [IsingSpec(shape=(4, 4), J=1e200), IsingSpec(shape=(5,), h=1e200)], ids=str)
+@pytest.mark.parametrize("spec", [IsingSpec(shape=(4, 4), J=1e9), IsingSpec(shape=(5,), h=1e9)], ids=str)
 def test_couplings_that_overflow_are_refused(spec: IsingSpec) -> None:
     with pytest.raises(InvalidValueError, match="finite"):
-        exact_reference(spec, 1e200)
+        exact_reference(spec, 1e300)

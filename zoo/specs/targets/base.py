@@ -1,7 +1,7 @@
 """What every target spec says of itself without computing anything."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,12 @@ from zoo.specs.base import Spec
 from zoo.specs.spaces import SpaceSpec
 
 Symmetry = Literal["z2"]
+
+MIN_BETA, MAX_BETA = 1e-9, 1e9
+MAX_COUPLING = 1e9
+"""Largest modulus of an energy parameter: with beta it leaves sums over lattices, and their squares, finite."""
+
+Coupling = Annotated[float, Field(ge=-MAX_COUPLING, le=MAX_COUPLING)]
 
 
 class TargetSpec(Spec):
@@ -20,8 +26,8 @@ class TargetSpec(Spec):
     references: ClassVar[tuple[str, ...]]
 
     kind: str
-    beta: float = Field(default=1.0, gt=0)
-    """Inverse temperature in units of 1 / energy; greater than 0."""
+    beta: float = Field(default=1.0, ge=MIN_BETA, le=MAX_BETA)
+    """Inverse temperature in units of 1 / energy, 1e-9 to 1e9: greater than 0."""
 
     @property
     @abstractmethod

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from zoo.specs.spaces import SpaceSpec
-from zoo.specs.targets.base import Symmetry, TargetSpec
+from zoo.specs.targets.base import Coupling, Symmetry, TargetSpec
 
 Length = Annotated[int, Field(strict=True, ge=1)]
 
@@ -33,9 +33,9 @@ class IsingSpec(TargetSpec):
     """1 to 3 side lengths, each at least 1."""
     periodic: bool = True
     """Whether opposite faces of the lattice are joined."""
-    J: float = 1.0
+    J: Coupling = 1.0
     """Coupling of neighbours; ferromagnetic when positive."""
-    h: float = 0.0
+    h: Coupling = 0.0
     """Uniform external field."""
 
     @property
