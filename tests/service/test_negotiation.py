@@ -1,6 +1,8 @@
 """What the client's headers ask for: the type of the answer, and the time it may take."""
 
 import asyncio
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,8 +60,11 @@ def test_other_types_are_not_acceptable(accept: str) -> None:
 
 
 def allowed(prefer: str | None) -> float:
-    settings = Settings(redis_url="unix:///nowhere", sync_limit_seconds=10, max_wait_seconds=300)
-    return seconds_allowed(build_context(settings), prefer)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            data_dir=Path(folder), redis_url="unix:///nowhere", sync_limit_seconds=10, max_wait_seconds=300
+        )
+        return seconds_allowed(build_context(settings), prefer)
 
 
 @pytest.mark.parametrize(
