@@ -1,9 +1,26 @@
 """Limits that are checked before anything large is made; each is a setting, and each refusal names it."""
 
+from workers.jobs.specs import DatasetJobSpec, JobSpec, ReferenceJobSpec, TrainJobSpec
 from workers.settings import PREFIX, Settings
 from zoo.specs.errors import FieldError, LimitExceededError
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.spaces import SpaceSpec
+
+
+def check_job(spec: JobSpec, settings: Settings) -> None:
+    """Nothing, when a job is within this installation's limits.
+
+    Raises:
+        LimitExceededError: its target, its model, its dataset or its chains are larger.
+    """
+    space = spec.target.space
+    check_target(space, settings)
+    if isinstance(spec, TrainJobSpec):
+        check_model(spec.model, space, settings)
+    if isinstance(spec, DatasetJobSpec):
+        check_samples(spec.n, space, settings)
+    if isinstance(spec, ReferenceJobSpec):
+        _check_chains(spec, space, settings)
 
 
 def check_target(space: SpaceSpec, settings: Settings, path: str = "target.shape") -> None:
@@ -44,6 +61,16 @@ def check_model(spec: ModelSpec, space: SpaceSpec, settings: Settings) -> None:
     size = spec.working_size(space)
     asked = f"a network with {size} numbers in its weights and what is made of them"
     _check(size, settings.max_model_size, "model", asked, "MAX_MODEL_SIZE")
+
+
+def _check_chains(spec: ReferenceJobSpec, space: SpaceSpec, settings: Settings) -> None:
+    """Energies of every draw at every state are kept at once; configurations only while they are drawn."""
+    draws = spec.length.num_chains * spec.length.num_draws * spec.num_states
+    largest = settings.max_sample_values
+    _check(draws, largest, "length", f"{draws} draws in {spec.num_states} states", "MAX_SAMPLE_VALUES")
+    largest = settings.max_sample_values // space.num_sites
+    asked = f"{spec.length.num_chains} chains of {space.num_sites} sites"
+    _check(spec.length.num_chains, largest, "length.num_chains", asked, "MAX_SAMPLE_VALUES")
 
 
 def _check(value: int, largest: int, path: str, asked: str, setting: str) -> None:

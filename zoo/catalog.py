@@ -11,6 +11,10 @@ from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.objectives import ObjectiveSpec, ReverseKlSpec
+from zoo.specs.samplers import (
+    MetropolisSpec,
+    SamplerSpec,
+)
 from zoo.specs.targets.base import TargetSpec
 from zoo.specs.targets.ising import IsingSpec
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from zoo.core.spaces import Space
     from zoo.core.targets import Target
     from zoo.objectives.base import Objective
+    from zoo.samplers.base import Beta, Chains
 
 TARGETS: dict[type[TargetSpec], str] = {
     IsingSpec: "zoo.targets.ising:Ising",
@@ -33,8 +38,12 @@ OBJECTIVES: dict[type[ObjectiveSpec], str] = {
     ReverseKlSpec: "zoo.objectives.reverse_kl:ReverseKl",
 }
 
+SAMPLERS: dict[type[SamplerSpec], str] = {
+    MetropolisSpec: "zoo.samplers.metropolis:Metropolis",
+}
 
-def tag_of(spec_class: type[TargetSpec | ModelSpec | ObjectiveSpec]) -> str:
+
+def tag_of(spec_class: type[TargetSpec | ModelSpec | ObjectiveSpec | SamplerSpec]) -> str:
     """The word that names a spec class in JSON: its ``kind`` or ``family``."""
     field = "family" if issubclass(spec_class, ModelSpec) else "kind"
     return str(spec_class.model_fields[field].default)
@@ -55,6 +64,7 @@ class _OneOf:
 AnyTarget = Annotated[TargetSpec, _OneOf("kind", TARGETS)]
 AnyModel = Annotated[ModelSpec, _OneOf("family", MODELS)]
 AnyObjective = Annotated[ObjectiveSpec, _OneOf("kind", OBJECTIVES)]
+AnySampler = Annotated[SamplerSpec, _OneOf("kind", SAMPLERS)]
 
 
 def build_target(spec: TargetSpec) -> "Target":
@@ -73,6 +83,15 @@ def build_objective(spec: ObjectiveSpec) -> "Objective":
     """The training principle that ``spec`` describes."""
     objective: Objective = _load(OBJECTIVES[type(spec)])(spec)
     return objective
+
+
+def build_chains(spec: SamplerSpec, target: "Target", beta: "Beta") -> "Chains[Any]":
+    """The Markov chains that ``spec`` describes on ``target``, at one beta or one for each chain.
+
+    The class behind a line takes (spec, target, beta).
+    """
+    chains: Chains[Any] = _load(SAMPLERS[type(spec)])(spec, target, beta)
+    return chains
 
 
 def _load(path: str) -> Any:  # noqa: ANN401 - the class behind a catalogue line

@@ -5,7 +5,7 @@ from contextlib import suppress
 from anyio.to_thread import run_sync
 
 from service.context import Context
-from service.limits import check_model, check_target
+from service.limits import check_job
 from service.use_cases.specs import parse_job
 from workers.jobs.read import Job
 from workers.jobs.specs import JobSpec
@@ -22,8 +22,7 @@ async def submit_job(context: Context, data: object, caller: str, idempotency_ke
         LimitExceededError: the job is larger than this installation allows.
     """
     spec = parse_job(data)
-    check_target(spec.target.space, context.settings)
-    check_model(spec.model, spec.target.space, context.settings)
+    check_job(spec, context.settings)
     return await run_sync(lambda: submit_spec(context, spec, caller, idempotency_key))
 
 

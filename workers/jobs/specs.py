@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from models_registry.names import validate_alias_name, validate_model_name
-from zoo.catalog import AnyModel, AnyObjective, AnyTarget
+from zoo.catalog import AnyModel, AnyObjective, AnySampler, AnyTarget
 from zoo.specs.base import Spec
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.objectives import ReverseKlSpec
+from zoo.specs.requests import Seed
+from zoo.specs.samplers import ChainLength, SamplerSpec, default_sampler
 from zoo.specs.training import TrainingSpec
 
 
@@ -38,11 +40,25 @@ class PublishSpec(Spec):
     """Alias to set on the new version; ``latest`` is reserved."""
 
 
-class TrainJobSpec(Spec):
+def _by_name(value: object) -> object:
+    """A sampler's bare name stands for the sampler with its defaults."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+NamedSampler = Annotated[AnySampler, BeforeValidator(_by_name)]
+
+
+class JobSpec(Spec):
+    """A job.  Subclasses add what it does."""
+
+    kind: str
+    target: AnyTarget
+
+
+class TrainJobSpec(JobSpec):
     """Train a model against a target and publish it."""
 
     kind: Literal["train"] = "train"
-    target: AnyTarget
     model: AnyModel
     objective: AnyObjective = ReverseKlSpec()
     training: TrainingSpec = TrainingSpec()
@@ -67,4 +83,49 @@ class TrainJobSpec(Spec):
         return self.publish or PublishSpec(model=f"{self.model.family}-{self.target.kind}")
 
 
-JobSpec = TrainJobSpec
+class DatasetJobSpec(JobSpec):
+    """Draw configurations of a target by Monte Carlo and keep them as a dataset."""
+
+    kind: Literal["dataset"] = "dataset"
+    sampler: NamedSampler | None = None
+    """Chains to draw with, or the name of a kind; default: what suits the target best."""
+    n: int = Field(strict=True, ge=1, le=100_000_000)
+    """Number of configurations."""
+    seed: Seed = 0
+    name: ModelName | None = None
+    """Default: the target's kind."""
+
+    @property
+    def chains(self) -> SamplerSpec:
+        """The sampler, the default filled in."""
+        return self.sampler or default_sampler(self.target)
+
+    @model_validator(mode="after")
+    def _sampler_moves_target(self) -> Self:
+        _require_supported(self.sampler, self)
+        return self
+
+
+class ReferenceJobSpec(JobSpec):
+    """The free energy of a target by the conventional route: chains along a path from a system that is solved."""
+
+    kind: Literal["reference"] = "reference"
+    method: Literal["thermodynamic_integration", "mbar", "ais"] = "mbar"
+    num_states: int = Field(default=24, strict=True, ge=3, le=512)
+    """States along the path, both ends included."""
+    sampler: NamedSampler | None = None
+    """Chains to draw with, or the name of a kind; default: what suits the target best."""
+    length: ChainLength = ChainLength()
+    """Chains at each state; for ``ais`` the number of independent annealing runs is num_chains x num_draws."""
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _sampler_moves_target(self) -> Self:
+        _require_supported(self.sampler, self)
+        return self
+
+
+def _require_supported(sampler: SamplerSpec | None, job: JobSpec) -> None:
+    reason = None if sampler is None else sampler.unsupported_reason(job.target)
+    if reason is not None:
+        raise ValueError(reason)

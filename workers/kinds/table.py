@@ -3,13 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from workers.jobs.specs import JobSpec, TrainJobSpec
+from workers.jobs.specs import DatasetJobSpec, JobSpec, ReferenceJobSpec, TrainJobSpec
 
 if TYPE_CHECKING:
     from workers.kinds.base import Kind
 
 KINDS: dict[type[JobSpec], str] = {
     TrainJobSpec: "workers.kinds.train:Train",
+    DatasetJobSpec: "workers.kinds.dataset:Dataset",
+    ReferenceJobSpec: "workers.kinds.reference:Reference",
 }
 
 KIND_NAMES: dict[str, type[JobSpec]] = {str(spec.model_fields["kind"].default): spec for spec in KINDS}

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 _WORDS_PER_COUNTER = 4  # Philox4x64 makes four 64-bit words for each value of its counter
 _FLOATS_PER_COUNTER = 2 * _WORDS_PER_COUNTER  # a float32 takes 32 bits
+_MASK = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class RandomStream:
         """An independent stream of the same seed, e.g. one for each training step."""
         return RandomStream(self.seed, domain)
 
+    def spawn(self, index: int) -> "RandomStream":
+        """An independent stream for part ``index`` >= 0 of whatever this one is for: a chain group, a step of a chain.
+
+        Its domain is a 64-bit hash of this domain and ``index`` (splitmix64, Steele et al., OOPSLA 2014), so streams of
+        streams do not meet, but for a chance of about 2^-64 for each pair.
+        """
+        return RandomStream(self.seed, _splitmix64(_splitmix64(self.domain) ^ _splitmix64(~index & _MASK)))
+
     def uniforms(
         self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
     ) -> Float[Tensor, "sample {per_sample}"]:
@@ -40,3 +49,24 @@ class RandomStream:
         bits = np.random.Philox(key=key, counter=self.first * counters)
         block = np.random.Generator(bits).random((num_samples, counters * _FLOATS_PER_COUNTER), dtype=np.float32)
         return torch.from_numpy(block)[:, :per_sample].to(device)
+
+    def normals(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float64[Tensor, "sample {per_sample}"]:
+        """Standard normal float64 numbers, shape (num_samples, per_sample), by Box and Muller from 53-bit uniforms."""
+        pairs = -(-per_sample // 2)
+        counters = -(-2 * pairs // _WORDS_PER_COUNTER)
+        key = np.array([self.seed, self.domain], dtype=np.uint64)
+        bits = np.random.Philox(key=key, counter=self.first * counters)
+        block = np.random.Generator(bits).random((num_samples, counters * _WORDS_PER_COUNTER))
+        radius = np.sqrt(-2 * np.log1p(-block[:, :pairs]))
+        angle = 2 * np.pi * block[:, pairs : 2 * pairs]
+        normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)
+        return torch.from_numpy(normal[:, :per_sample]).to(device)
+
+
+def _splitmix64(x: int) -> int:
+    x = (x + 0x9E3779B97F4A7C15) & _MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+    return x ^ (x >> 31)

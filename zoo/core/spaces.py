@@ -1,14 +1,18 @@
 """Spaces of configurations: where samples live, and the measure that densities refer to."""
 
 from abc import ABC, abstractmethod
-from math import log
+from math import inf, log, pi
 from typing import final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from zoo.specs.arrays import as_configurations
-from zoo.specs.spaces import SpaceSpec
+from zoo.specs.spaces import SpaceKind, SpaceSpec
+
+MAX_ENUMERATED = 2**24
+"""Most configurations that are listed at once."""
 
 
 class Space(ABC):
@@ -41,25 +45,189 @@ class Space(ABC):
         as_configurations(x.detach().cpu().numpy(), self.spec)
 
 
+class DiscreteSpace(Space):
+    """N variables of ``num_values`` values each, with the counting measure: base_log_measure = N ln num_values."""
+
+    @property
+    @abstractmethod
+    def num_values(self) -> int:
+        """Values that one variable can take."""
+
+    @abstractmethod
+    def from_indices(self, index: Tensor) -> Tensor:
+        """Configurations in their own dtype from values counted 0 .. num_values - 1, of any shape."""
+
+    @property
+    @final
+    def base_log_measure(self) -> float:
+        """N ln num_values, the logarithm of the number of configurations."""
+        return self.num_sites * log(self.num_values)
+
+    @final
+    def enumerate(self) -> Tensor:
+        """All configurations, shape (num_values^N, *event_shape), the first variable changing fastest.
+
+        Raises:
+            ValueError: more than 2^24 of them.
+        """
+        n, q = self.num_sites, self.num_values
+        if n * log(q) > log(MAX_ENUMERATED) + 1e-9:
+            msg = (
+                f"enumeration of {n} variables of {q} values asked; at most {MAX_ENUMERATED} configurations are listed"
+            )
+            raise ValueError(msg)
+        place = torch.tensor([q**i for i in range(n)])
+        return self.from_indices(torch.arange(q**n)[:, None] // place % q).reshape(-1, *self.event_shape)
+
+
 @final
-class Spins(Space):
-    """N variables of value -1 or +1, with the counting measure: base_log_measure = N ln 2."""
+class Spins(DiscreteSpace):
+    """N variables of value -1 or +1, int8."""
+
+    @property
+    def num_values(self) -> int:
+        """2."""
+        return 2
+
+    def from_indices(self, index: Tensor) -> Tensor:
+        """-1 for 0, +1 for 1."""
+        return (2 * index - 1).to(torch.int8)
+
+
+@final
+class Bits(DiscreteSpace):
+    """N variables of value 0 or 1, uint8."""
+
+    @property
+    def num_values(self) -> int:
+        """2."""
+        return 2
+
+    def from_indices(self, index: Tensor) -> Tensor:
+        """The indices themselves."""
+        return index.to(torch.uint8)
+
+
+@final
+class Categorical(DiscreteSpace):
+    """N variables of value 0 .. num_values - 1, uint8."""
+
+    @property
+    def num_values(self) -> int:
+        """q, at most 256."""
+        return self.spec.num_values or 0  # the spec of a categorical space has it
+
+    def from_indices(self, index: Tensor) -> Tensor:
+        """The indices themselves."""
+        return index.to(torch.uint8)
+
+
+class ContinuousSpace(Space):
+    """Real coordinates, some of them periodic or tied to a centre of mass, with Lebesgue's measure."""
+
+    @abstractmethod
+    def canonical(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """The representative inside the space of coordinates that may have left it: wrapped, or centred again."""
+
+    @abstractmethod
+    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """The part of a velocity that stays in the space: all of it, or that without motion of the centre of mass."""
+
+
+class _Unbounded(ContinuousSpace):
+    """R^N."""
+
+    @property
+    @final
+    def base_log_measure(self) -> float:
+        """Infinite."""
+        return inf
+
+    @final
+    def canonical(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """``x``."""
+        return x
+
+    @final
+    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """``v``."""
+        return v
+
+
+@final
+class Reals(_Unbounded):
+    """R^N, with Lebesgue's measure."""
+
+
+@final
+class PhaseSpace(_Unbounded):
+    """n positions followed by their n momenta, with Lebesgue's measure dq dp (no factor of h)."""
+
+
+@final
+class Torus(ContinuousSpace):
+    """N angles in [-pi, pi) with the measure d(theta): base_log_measure = N ln 2 pi."""
 
     @property
     def base_log_measure(self) -> float:
-        """N ln 2, the logarithm of the number of configurations."""
-        return self.num_sites * log(2)
+        """N ln 2 pi."""
+        return self.num_sites * log(2 * pi)
 
-    def enumerate(self) -> Tensor:
-        """All 2^N configurations as int8, shape (2^N, *event_shape); N at most 24.
+    def canonical(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """Angles modulo 2 pi, in [-pi, pi)."""
+        return _wrapped(x, x.new_tensor(2 * pi))
 
-        Raises:
-            ValueError: N above 24.
-        """
-        n = self.num_sites
-        if n > 24:
-            msg = f"enumeration of {n} spins asked; at most 24 fit in memory"
-            raise ValueError(msg)
-        index = torch.arange(2**n, dtype=torch.int32)
-        bits = (index[:, None] >> torch.arange(n, dtype=torch.int32)) & 1
-        return (2 * bits - 1).to(torch.int8).reshape(-1, *self.event_shape)
+    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """``v``."""
+        return v
+
+
+@final
+class Particles(ContinuousSpace):
+    """n labelled particles in d dimensions: free, free with a fixed centre of mass, or in a periodic box.
+
+    The measure is Lebesgue's, prod_i d^d x_i over all labellings; with a fixed centre of mass, sum_i x_i = 0, it is the
+    Euclidean measure of that subspace.  (Integrating d^(nd) x delta(sum_i x_i / n) instead multiplies Z by n^(d/2).)
+    """
+
+    def __init__(self, spec: SpaceSpec) -> None:
+        super().__init__(spec)
+        self.num_particles, self.dimension = spec.event_shape
+        self.box = None if spec.box is None else torch.tensor(spec.box, dtype=torch.float64)
+
+    @property
+    def base_log_measure(self) -> float:
+        """N ln V in a box of volume V, else infinite."""
+        return inf if self.box is None else self.num_particles * float(self.box.log().sum())
+
+    def canonical(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """Coordinates wrapped into the box, or with the centre of mass moved to the origin."""
+        if self.box is not None:
+            return _wrapped(x, self.box.to(x))
+        return self.tangent(x)
+
+    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """``v`` without its mean over the particles, where the centre of mass is fixed."""
+        return v - v.mean(-2, keepdim=True) if self.spec.centered else v
+
+
+_SPACES: dict[SpaceKind, type[Space]] = {
+    "spins": Spins,
+    "bits": Bits,
+    "categorical": Categorical,
+    "reals": Reals,
+    "phase_space": PhaseSpace,
+    "torus": Torus,
+    "particles": Particles,
+}
+
+
+def build_space(spec: SpaceSpec) -> Space:
+    """The space that ``spec`` describes."""
+    return _SPACES[spec.kind](spec)
+
+
+def _wrapped(x: Tensor, period: Tensor) -> Tensor:
+    """``x`` moved by whole periods into [-period / 2, period / 2)."""
+    inside = x - period * torch.floor(x / period + 0.5)
+    return torch.where(inside >= period / 2, -period / 2, inside)  # rounding can leave it at the upper end

@@ -1,13 +1,16 @@
 """What a physical system is to the rest of the zoo: a target, and a target at a temperature."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
-from jaxtyping import Float, Num
+import torch
+from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor
 
-from zoo.core.spaces import Space
+from zoo.core.random import RandomStream
+from zoo.core.spaces import ContinuousSpace, Space
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.base import Symmetry
 
@@ -32,6 +35,63 @@ class Target(ABC):
     @abstractmethod
     def observables(self, x: Num[Tensor, "batch *event"]) -> dict[str, Float[Tensor, " batch"]]:
         """Quantities a physicist would plot, one float64 scalar for each configuration."""
+
+
+class ContinuousTarget(Target):
+    """A target whose energy is differentiable: real coordinates, angles, particles."""
+
+    @property
+    @abstractmethod
+    def space(self) -> ContinuousSpace:
+        """The space of the system's configurations."""
+
+    @abstractmethod
+    def force(self, x: Float[Tensor, "batch *event"]) -> Float64[Tensor, "batch *event"]:
+        """-grad E(x), float64, the shape of ``x``; by ``negative_gradient`` where no closed form is faster."""
+
+
+def negative_gradient(
+    energy: Callable[[Tensor], Tensor], x: Float[Tensor, "batch *event"]
+) -> Float64[Tensor, "batch *event"]:
+    """-grad E(x) of each configuration by reverse differentiation of ``energy``, also inside inference mode."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        position = x.detach().to(torch.float64, copy=True).requires_grad_()
+        (gradient,) = torch.autograd.grad(energy(position).sum(), position)
+    return -gradient
+
+
+@dataclass(frozen=True)
+class PairInteractions:
+    """E(s) = -1/2 sum_i s_i sum_k J_ik s_n(i,k) - sum_i h_i s_i, with n(i,k) the k-th neighbour of spin i.
+
+    A site with fewer neighbours than others points at site N, one past the last, with coupling 0.  A double bond is two
+    neighbours.
+    """
+
+    neighbours: Int[Tensor, "site neighbour"]
+    couplings: Float64[Tensor, "site neighbour"]
+    fields: Float64[Tensor, " site"]
+
+
+class PairwiseSpins(Target):
+    """A target on spins whose energy is a sum over pairs and sites: what local updates and mean fields work on."""
+
+    @property
+    @abstractmethod
+    def interactions(self) -> PairInteractions:
+        """Couplings and fields, sites in the raster order of the event shape."""
+
+
+class HasDirectSampling(ABC):
+    """A target that can be drawn from without a chain, exactly."""
+
+    @abstractmethod
+    def draw(self, num_samples: int, beta: float, rng: RandomStream) -> Num[Tensor, "batch *event"]:
+        """Independent draws of exp(-beta E) / Z, shape (num_samples, *event_shape); row i depends on rng and i alone.
+
+        Raises:
+            InvalidValueError: a beta at which it cannot be drawn from directly.
+        """
 
 
 class HasExactFreeEnergy(ABC):

@@ -1,16 +1,27 @@
 """Arrays at the door: whether numbers from outside are configurations of a space, without torch."""
 
+from collections.abc import Callable
+from math import pi
+
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.specs.errors import FieldError, InvalidValueError
 from zoo.specs.spaces import SpaceKind, SpaceSpec
 
-_VALUES: dict[SpaceKind, tuple[int, ...]] = {"spins": (-1, 1), "bits": (0, 1)}
+Array = NDArray[np.generic]
+Inside = NDArray[np.bool_]
+
+CENTER_TOLERANCE = 1e-4
+"""Largest distance of a centre of mass from the origin, relative to the largest coordinate (or to 1): float32 sums."""
+
+_ROUNDING = 1 + 1e-6  # pi is below its own float32
 
 
-def as_configurations(array: NDArray[np.generic], space: SpaceSpec, name: str = "samples") -> NDArray[np.generic]:
-    """``array`` as configurations of ``space`` in the space's wire dtype, shape (n, *event_shape), n >= 1.
+def as_configurations(array: Array, space: SpaceSpec, name: str = "samples") -> Array:
+    """``array`` as configurations of ``space``, shape (n, *event_shape), n >= 1.
+
+    Discrete spaces give the space's wire dtype; the others float32 when that came, else float64.
 
     Raises:
         InvalidValueError: a wrong shape, or a value outside the space, naming the first offender.
@@ -21,13 +32,69 @@ def as_configurations(array: NDArray[np.generic], space: SpaceSpec, name: str = 
     if array.shape[1:] != space.event_shape or array.ndim != len(expected) or array.shape[0] == 0:
         shape = "(" + ", ".join(map(str, expected)) + ")"
         _refuse(name, f"has shape {tuple(array.shape)}; expected {shape} with n >= 1", f"shape {shape}")
-    low, high = _VALUES[space.kind]
-    outside = ~np.isin(array, (low, high))
-    if outside.any():
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(outside)), array.shape))
+    allowed, inside = _inside(array, space)
+    if not inside.all():
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmin(inside)), inside.shape))
         path = name + "".join(f"[{i}]" for i in index)
-        _refuse(path, f"is {array[index]}; {space.kind} are {low} or {high}", f"{low} or {high}")
-    return array.astype(space.wire_dtype)
+        value = array[index] if inside.ndim == array.ndim else "centred elsewhere"
+        _refuse(path, f"is {value}; {space.kind} are {allowed}", allowed)
+    if space.is_discrete:
+        return array.astype(space.wire_dtype)
+    return array if array.dtype == np.float32 else array.astype(np.float64)
+
+
+def _inside(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    """What is allowed in words, and whether each value (or each configuration as a whole) is."""
+    if not space.is_discrete:
+        finite = np.isfinite(array)
+        if not finite.all():
+            return "finite numbers", finite
+    return _CHECKS[space.kind](array, space)
+
+
+def _spins(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    return "-1 or 1", np.isin(array, (-1, 1))
+
+
+def _bits(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    return "0 or 1", np.isin(array, (0, 1))
+
+
+def _categories(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    number = space.num_values or 0
+    return f"whole numbers from 0 to {number - 1}", np.isin(array, np.arange(number))
+
+
+def _reals(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    return "finite numbers", np.isfinite(array)
+
+
+def _angles(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    return "angles from -pi to pi", np.abs(array.astype(np.float64)) <= pi * _ROUNDING
+
+
+def _particles(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    x = array.astype(np.float64)
+    if space.box is not None:
+        sides = ", ".join(f"{side:g}" for side in space.box)
+        return f"coordinates within half the box ({sides}) of the origin", np.abs(x) <= np.array(
+            space.box
+        ) / 2 * _ROUNDING
+    if space.centered:
+        off = np.abs(x.mean(1)).max(-1) > CENTER_TOLERANCE * np.maximum(1, np.abs(x).max((1, 2)))
+        return "coordinates with the centre of mass at the origin (subtract the mean over the particles)", ~off
+    return "finite numbers", np.isfinite(x)
+
+
+_CHECKS: dict[SpaceKind, Callable[[Array, SpaceSpec], tuple[str, Inside]]] = {
+    "spins": _spins,
+    "bits": _bits,
+    "categorical": _categories,
+    "reals": _reals,
+    "phase_space": _reals,
+    "torus": _angles,
+    "particles": _particles,
+}
 
 
 def _refuse(path: str, message: str, allowed: str) -> None:

@@ -29,7 +29,7 @@ def test_base_measure_counts_configurations() -> None:
 
 
 def test_too_many_spins_are_not_enumerated() -> None:
-    with pytest.raises(ValueError, match="25 spins"):
+    with pytest.raises(ValueError, match="25 variables of 2 values"):
         spins(5, 5).enumerate()
 
 

@@ -1,13 +1,11 @@
 """The Ising model as a user writes it."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from zoo.specs.spaces import SpaceSpec
-from zoo.specs.targets.base import Coupling, Symmetry, TargetSpec
-
-Length = Annotated[int, Field(strict=True, ge=1)]
+from zoo.specs.targets.base import Coupling, Length, Symmetry, TargetSpec
 
 
 class IsingSpec(TargetSpec):
