@@ -74,9 +74,18 @@ def build_target(spec: TargetSpec) -> "Target":
 
 
 def build_model(spec: ModelSpec, space: "Space", seed: int) -> "Model":
-    """An untrained model on ``space``, its weights drawn from ``seed``."""
-    model: Model = _load(MODELS[type(spec)])(spec, space, seed)
-    return model
+    """An untrained model on ``space``, its weights drawn from ``seed``; a family on spins serves bits too.
+
+    Raises:
+        InvalidValueError: the family cannot live on this space.
+    """
+    native = spec.native_space(space.spec)
+    if native == space.spec:
+        model: Model = _load(MODELS[type(spec)])(spec, space, seed)
+        return model
+    inner = _load(MODELS[type(spec)])(spec, _load("zoo.core.spaces:build_space")(native), seed)
+    converted: Model = _load("zoo.models.two_valued:TwoValued")(inner, space)
+    return converted
 
 
 def build_objective(spec: ObjectiveSpec) -> "Objective":

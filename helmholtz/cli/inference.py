@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from helmholtz.cli import display
-from helmholtz.cli.inputs import check_output, read_samples, write_samples
+from helmholtz.cli.inputs import check_output, read_samples, write_arrays
 from helmholtz.cli.session import session
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model")]
@@ -40,7 +40,7 @@ def sample(
         result = s.client.sample(model, n, seed, ref, extras)
         fields = result.model_dump(mode="json", exclude={"samples", "log_prob", "energy"} if out else None)
         if out is not None:
-            write_samples(out, {"samples": result.samples, "log_prob": result.log_prob, "energy": result.energy})
+            write_arrays(out, {"samples": result.samples, "log_prob": result.log_prob, "energy": result.energy})
             fields |= {"out": str(out), "shape": list(result.samples.shape), "dtype": str(result.samples.dtype)}
         hint = str(out) if out else "nowhere (--out samples.npy writes them, --json prints them)"
         s.answer(fields, display.sample_facts(result, hint))

@@ -71,8 +71,8 @@ def read_samples(path: Path) -> Array:
     return array
 
 
-def write_samples(path: Path, arrays: dict[str, Array | None]) -> None:
-    """Write the ``samples`` of ``arrays`` to a npy file, or all that are not None to a npz file.
+def write_arrays(path: Path, arrays: dict[str, Array | None]) -> None:
+    """Write the first of ``arrays`` to a npy file, or all that are not None to a npz file.
 
     Raises:
         InvalidArgumentError: another ending, a npy file asked to hold more than one array, or a failed write.
@@ -82,7 +82,7 @@ def write_samples(path: Path, arrays: dict[str, Array | None]) -> None:
         if path.suffix == ".npz":
             np.savez(path, **present)  # type: ignore[arg-type] # numpy's stub takes the arrays for its own option
         else:
-            path.write_bytes(to_npy(present["samples"]))
+            path.write_bytes(to_npy(next(iter(present.values()))))
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror or error}"
         raise InvalidArgumentError(msg) from None

@@ -50,7 +50,7 @@ def train(
         if detach:
             s.answer(submitted.model_dump(mode="json"), display.job_facts(submitted))
         else:
-            _follow(s, submitted)
+            follow(s, submitted)
 
 
 @app.command("list")
@@ -114,14 +114,14 @@ def watch(context: typer.Context, job: JobId) -> None:
             with _going_on(s, job):
                 s.client.wait(job, lambda e: typer.echo(json.dumps({"id": e.id, "event": e.kind, "data": e.data})))
         else:
-            _follow(s, s.client.job(job))
+            follow(s, s.client.job(job))
 
 
 def _answer_job(s: Session, job: Job) -> None:
     s.answer(job.model_dump(mode="json"), display.job_facts(job))
 
 
-def _follow(s: Session, job: Job) -> None:
+def follow(s: Session, job: Job) -> None:
     """Show the job's progress until it ends, then the job; a failure is raised after it is shown."""
     beta = (job.spec.get("target") or {}).get("beta")
     failure: JobEndedError | None = None

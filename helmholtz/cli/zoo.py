@@ -1,12 +1,13 @@
 """``helmholtz zoo``, ``info``, ``energy`` and ``reference``: what can be asked for, and what is known of a target."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from helmholtz.cli import display
-from helmholtz.cli.inputs import document, read_samples
+from helmholtz.cli.inputs import check_output, document, override, read_samples, write_arrays
+from helmholtz.cli.jobs import follow
 from helmholtz.cli.session import session
 
 app = typer.Typer(help="What can be trained, and on which physical systems.", no_args_is_help=True)
@@ -68,17 +69,43 @@ def energy(
     context: typer.Context,
     samples: Annotated[Path, typer.Argument(help="npy file (or npz with 'samples') of shape (n, *event_shape)")],
     target: TargetOption,
+    force: Annotated[bool, typer.Option("--force", help="Also -grad E, of continuous targets")] = False,  # noqa: FBT002
+    out: Annotated[Path | None, typer.Option(help="Write to a npz file, or energies alone to a npy file")] = None,
 ) -> None:
     """The energy of each configuration in a file, in the target's unit."""
     with session(context) as s:
-        values = s.client.energy(document(target, "--target", "kind"), read_samples(samples))
-        summary = {"configurations": len(values.energy), "mean": float(values.energy.mean())}
-        human = display.facts(summary | {"lowest": float(values.energy.min()), "highest": float(values.energy.max())})
-        s.answer(values.model_dump(mode="json"), human)
+        check_output(out, 2 if force else 1)
+        values = s.client.energy(document(target, "--target", "kind"), read_samples(samples), force=force)
+        if out is not None:
+            write_arrays(out, {"energy": values.energy, "force": values.force})
+        summary: dict[str, object] = {"configurations": len(values.energy), "mean": float(values.energy.mean())}
+        summary |= {"lowest": float(values.energy.min()), "highest": float(values.energy.max())}
+        if values.force is not None:
+            summary["largest force"] = float(abs(values.force).max())
+        written = None if out is None else str(out)
+        s.answer(values.model_dump(mode="json"), display.facts(summary | {"written to": written}))
 
 
-def reference(context: typer.Context, target: TargetOption) -> None:
-    """The exact beta_f = -ln Z of a target, where one is known."""
+def reference(
+    context: typer.Context,
+    target: TargetOption,
+    method: Annotated[str, typer.Option(help="exact, thermodynamic_integration, mbar or ais")] = "exact",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="PATH=VALUE, such as target.beta=0.44 or length.num_draws=500; repeatable"),
+    ] = None,
+) -> None:
+    """beta_f = -ln Z of a target: exact where one is known, or by Markov chains along a path (a job, watched).
+
+    helmholtz reference --target ising --set target.shape=8,8 --set target.beta=0.44
+    helmholtz reference --target @coulomb.json --method mbar --set num_states=32
+    """
+    spec: dict[str, Any] = {"target": document(target, "--target", "kind")}
+    for assignment in assignments or ():
+        spec = override(spec, assignment)
     with session(context) as s:
-        fields = s.client.reference(document(target, "--target", "kind")).model_dump(mode="json")
+        if method != "exact":
+            follow(s, s.client.submit({"kind": "reference", "method": method} | spec))
+            return
+        fields = s.client.reference(spec["target"]).model_dump(mode="json")
         s.answer(fields, display.facts(fields | {"beta_f": f"{fields['beta_f']:.12g}"}))

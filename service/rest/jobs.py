@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from service.rest.bodies import read_object
 from service.rest.dependencies import ContextOf, caller_of
 from service.rest.encoding import json_response
-from service.rest.openapi import json_body
+from service.rest.openapi import json_body_of_kinds
 from service.rest.records import to_text
 from service.rest.routing import make_router
 from service.use_cases.cancel_job import cancel_job
@@ -19,8 +19,8 @@ from service.use_cases.read_job import read_job, read_jobs, read_log, read_metri
 from service.use_cases.retry_job import retry_job
 from service.use_cases.submit_job import submit_job
 from workers.jobs.read import Job
-from workers.jobs.specs import TrainJobSpec
 from workers.jobs.states import JobState
+from workers.kinds.table import KINDS
 from zoo.specs.errors import InvalidValueError
 
 router = make_router("/v1/jobs", "jobs")
@@ -31,7 +31,7 @@ PageSize = Annotated[int, Query(ge=1, le=1000)]
 _KEEP_ALIVE_POLLS = 40  # a comment every ten seconds keeps proxies from closing a silent stream
 
 
-@router.post("", openapi_extra=json_body(TrainJobSpec), status_code=202)
+@router.post("", openapi_extra=json_body_of_kinds(*KINDS), status_code=202)
 async def create(request: Request, context: ContextOf, idempotency_key: IdempotencyKey = None) -> Response:
     """Submit a job; the same Idempotency-Key and body give the same job."""
     data = await read_object(request, context.settings)

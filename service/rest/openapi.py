@@ -19,6 +19,17 @@ def json_body(spec: type[BaseModel], *other_types: str, required: bool = True) -
     return {"requestBody": {"required": required, "content": content}}
 
 
+def json_body_of_kinds(*specs: type[BaseModel]) -> dict[str, Any]:
+    """The ``openapi_extra`` of a route whose body is one of ``specs``, told apart by its ``kind``."""
+    _DESCRIBED.update({spec.__name__: spec for spec in specs})
+    references = {str(spec.model_fields["kind"].default): _REF.format(model=spec.__name__) for spec in specs}
+    schema = {
+        "oneOf": [{"$ref": reference} for reference in references.values()],
+        "discriminator": {"propertyName": "kind", "mapping": references},
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of ``app`` with the schemas of every described body."""
     if app.openapi_schema is None:

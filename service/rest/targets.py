@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from fastapi import Request, Response
+from numpy.typing import NDArray
 
 from service.rest.bodies import NPY, array_from_json, read_object
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
-from service.rest.encoding import json_response, negotiate, npy_response
+from service.rest.encoding import json_response, negotiate, npy_response, one_array_only
 from service.rest.openapi import json_body
 from service.rest.routing import make_router
 from service.use_cases.compute_energy import compute_energy
@@ -14,7 +16,6 @@ from service.use_cases.find_reference import find_reference
 from service.use_cases.specs import parse
 from zoo.catalog import AnyTarget
 from zoo.specs.base import Spec
-from zoo.specs.errors import CapabilityMissingError
 
 router = make_router("/v1", "targets")
 
@@ -37,16 +38,18 @@ class ReferenceRequest(Spec):
 
 @router.post("/targets:energy", openapi_extra=json_body(EnergyRequest))
 async def energy(request: Request, context: ContextOf, seconds: SecondsAllowed) -> Response:
-    """E(x) of each configuration, in the target's unit."""
+    """E(x) of each configuration, in the target's unit, and with ``force`` -grad E."""
     media_type = negotiate(request)
     data = await read_object(request, context.settings)
     asked = parse(EnergyRequest, data)
-    if asked.force:
-        msg = f"forces exist for continuous targets; {asked.target.kind!r} lives on {asked.target.space.kind}"
-        raise CapabilityMissingError(msg)
+    if media_type == NPY and asked.force:
+        raise one_array_only(["energy", "force"])
     samples = array_from_json(asked.samples)
-    values = await while_connected(request, compute_energy(context, asked.target, samples, seconds))
-    return npy_response(values, {}) if media_type == NPY else json_response({"energy": values})
+    work = compute_energy(context, asked.target, samples, seconds, force=asked.force)
+    arrays = await while_connected(request, work)
+    if media_type == NPY:
+        return npy_response(arrays["energy"], {})
+    return json_response(arrays | _warnings(arrays))
 
 
 @router.post("/targets:reference", openapi_extra=json_body(ReferenceRequest))
@@ -55,3 +58,10 @@ async def reference(request: Request, context: ContextOf, seconds: SecondsAllowe
     asked = parse(ReferenceRequest, await read_object(request, context.settings))
     exact = await while_connected(request, find_reference(context, asked.target, seconds))
     return json_response(exact.model_dump(mode="json"))
+
+
+def _warnings(arrays: dict[str, NDArray[np.generic]]) -> dict[str, list[str]]:
+    """What JSON cannot say: which fields hold null for numbers that are not finite."""
+    infinite = {name: int((~np.isfinite(array)).sum()) for name, array in arrays.items()}
+    told = [f"{n} values of {name} are not finite and shown as null" for name, n in infinite.items() if n]
+    return {"warnings": told} if told else {}

@@ -35,7 +35,7 @@ def _family(spec: type[ModelSpec]) -> dict[str, Any]:
         "family": tag_of(spec),
         "description": spec.description,
         "citation": spec.citation,
-        "capabilities": spec.capabilities.model_dump(mode="json"),
+        "capabilities": spec.capabilities.model_dump(mode="json") | {"data_space": list(spec.served_spaces())},
         "schema": spec.model_json_schema(),
     }
 

@@ -72,7 +72,7 @@ async def estimate_free_energy(
             upper_bound=Estimate.model_validate(part["upper_bound"]),
             exact=exact_of(record),
             seed=seed,
-            beta=target_of(record).beta,
+            beta=target_of(record).state_beta,
             num_sites=space.num_sites,
             why=WHY[request.method],
             compute_seconds=part["compute_seconds"],

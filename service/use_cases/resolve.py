@@ -49,7 +49,7 @@ def check_beta(record: VersionRecord, beta: float | None) -> None:
     Raises:
         CapabilityMissingError: it was trained at one beta, and another was asked.
     """
-    trained = target_of(record).beta
+    trained = target_of(record).state_beta
     if beta is not None and beta != trained:
         msg = (
             f"beta {beta:g} was asked; version {record.version} of {record.model!r} is not conditioned on beta and "

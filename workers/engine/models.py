@@ -53,4 +53,4 @@ class WarmModels:
         model = build_model(spec.model, target.space, seed=0)
         model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
         model.eval().requires_grad_(requires_grad=False)
-        return WarmModel(record, model.to(self._device), ThermodynamicState(target, spec.target.beta))
+        return WarmModel(record, model.to(self._device), ThermodynamicState(target, spec.target.state_beta))

@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from workers.engine.models import WarmModel, WarmModels
 from zoo.catalog import AnyTarget, build_target
 from zoo.core.random import RandomStream
-from zoo.core.targets import HasExactFreeEnergy
+from zoo.core.targets import ContinuousTarget, HasExactFreeEnergy, Target
 from zoo.core.tiles import tile_plan
 from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
-from zoo.specs.errors import NoExactReferenceError
+from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.targets.base import TargetSpec
 
 type_of_target: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
@@ -78,9 +78,15 @@ def free_energy(engine: Engine, payload: Part) -> Iterator[Part]:
 
 
 def energy(engine: Engine, payload: Part) -> Iterator[Part]:
-    """One part: ``energy`` of the payload's ``samples`` under its ``target``."""
+    """One part for each tile: ``energy`` of ``samples`` under ``target``, and ``force`` when asked."""
     target = build_target(type_of_target.validate_python(payload["target"]))
-    yield {"energy": target.energy(torch.tensor(payload["samples"], device=engine.device)).cpu().numpy()}
+    for tile in tile_plan(len(payload["samples"])):
+        rows = payload["samples"][tile.start : tile.start + tile.used]
+        x = torch.tensor(rows, device=engine.device)
+        part = {"energy": target.energy(x).cpu().numpy()}
+        if payload["force"]:
+            part["force"] = _continuous(target).force(x).cpu().numpy()
+        yield part
 
 
 def reference(engine: Engine, payload: Part) -> Iterator[Part]:
@@ -88,9 +94,9 @@ def reference(engine: Engine, payload: Part) -> Iterator[Part]:
     spec = type_of_target.validate_python(payload["target"])
     target = build_target(spec)
     if not isinstance(target, HasExactFreeEnergy):
-        msg = f"no exact solution is known for targets of kind {spec.kind!r}"
-        raise NoExactReferenceError(msg)
-    yield target.exact_reference(spec.beta).model_dump(mode="json")
+        why = "this kind has no solution in closed form"
+        raise spec.no_exact_reference(why)
+    yield target.exact_reference(spec.state_beta).model_dump(mode="json")
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -100,6 +106,18 @@ OPERATIONS: dict[str, Operation] = {
     "energy": energy,
     "reference": reference,
 }
+
+
+def _continuous(target: Target) -> ContinuousTarget:
+    """The target as one that has forces.
+
+    Raises:
+        CapabilityMissingError: its space is discrete.
+    """
+    if isinstance(target, ContinuousTarget):
+        return target
+    msg = f"forces exist for continuous targets; this one lives on {target.space.spec.kind}"
+    raise CapabilityMissingError(msg)
 
 
 def _extras(warm: WarmModel, x: torch.Tensor, log_prob: torch.Tensor, include: list[str]) -> Part:

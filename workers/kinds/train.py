@@ -44,7 +44,7 @@ class Train(Kind):
         prepare_thread(context.settings.train_threads)
         device = choose_device(spec.training.device)
         target = build_target(spec.target)
-        thermodynamic = ThermodynamicState(target, spec.target.beta)
+        thermodynamic = ThermodynamicState(target, spec.target.state_beta)
         model = build_model(spec.model, target.space, spec.training.seed).to(device)
         trainer = Trainer(build_objective(spec.objective), thermodynamic, spec.training)
         start = _resumed(context, trainer, model) or trainer.init(model)
@@ -131,7 +131,7 @@ class _Reporter:
             "gradient_norm": info.gradient_norm,
             "num_sites": self.spec.target.space.num_sites,
         }
-        if self.exact_beta_f is not None and info.beta == self.spec.target.beta:  # it is the value at that beta
+        if self.exact_beta_f is not None and info.beta == self.spec.target.state_beta:  # it is the value at that beta
             metrics["exact_beta_f"] = self.exact_beta_f
         series = ("loss", "effective_sample_fraction", "gradient_norm", "learning_rate", "beta")
         points = tuple((name, info.step, metrics[name]) for name in series if isfinite(metrics[name]))

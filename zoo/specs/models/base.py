@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 from zoo.specs.base import Spec
 from zoo.specs.spaces import SpaceKind, SpaceSpec
 
+_TWO_VALUED: dict[SpaceKind, SpaceKind] = {"spins": "bits", "bits": "spins"}
+
 
 class Capabilities(Spec):
     """What a family can be asked for; the conformance suite compares it with what the code does."""
@@ -32,9 +34,22 @@ class ModelSpec(Spec):
     def working_size(self, space: SpaceSpec) -> int:
         """Numbers that the model holds in memory on ``space``, whatever the batch: weights and what is made of them."""
 
+    @classmethod
+    def served_spaces(cls) -> tuple[SpaceKind, ...]:
+        """The kinds of space that the family can be asked for: its own, and spins beside bits."""
+        own = cls.capabilities.data_space
+        return own + tuple(other for kind, other in _TWO_VALUED.items() if kind in own and other not in own)
+
+    def native_space(self, space: SpaceSpec) -> SpaceSpec:
+        """The space the network itself works on: ``space``, or spins for bits and the other way round (s = 2 b - 1)."""
+        other: SpaceKind | None = _TWO_VALUED.get(space.kind)
+        if space.kind in self.capabilities.data_space or other not in self.capabilities.data_space:
+            return space
+        return space.model_copy(update={"kind": other})
+
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Why this model cannot live on ``space``, or None when it can."""
-        accepted = self.capabilities.data_space
-        if space.kind not in accepted:
-            return f"family {self.family!r} models {' and '.join(accepted)}, and the target lives on {space.kind}"
+        if space.kind not in self.served_spaces():
+            accepted = " and ".join(self.served_spaces())
+            return f"family {self.family!r} models {accepted}, and the target lives on {space.kind}"
         return None

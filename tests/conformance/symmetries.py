@@ -1,0 +1,101 @@
+"""What each symmetry that a target may claim does to configurations, so that the claim can be measured."""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from zoo.core.spaces import ContinuousSpace, Space
+from zoo.specs.targets.base import Symmetry, TargetSpec
+
+NO_LATTICE = frozenset({"gaussian", "gaussian_mixture", "ring", "mueller_brown", "double_well"})
+"""Kinds on reals whose axes are coordinates rather than sites: lattice symmetries are not measured there."""
+
+_ON_LATTICES = frozenset({"spins", "bits", "categorical", "reals", "torus"})
+
+Images = list[Tensor]
+
+
+def images(symmetry: Symmetry, x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    """``x`` under generators of the symmetry; empty where it means nothing in this space."""
+    return _IMAGES[symmetry](x, spec, space)
+
+
+def _lattice_axes(x: Tensor, spec: TargetSpec) -> list[int]:
+    if spec.space.kind not in _ON_LATTICES or spec.kind in NO_LATTICE:
+        return []
+    first = 2 if spec.kind == "u1_gauge" else 1
+    return list(range(first, x.ndim))
+
+
+def _z2(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    if spec.space.kind == "categorical":
+        return []
+    if spec.space.kind == "bits":
+        return [1 - x]
+    return [space.canonical(-x) if isinstance(space, ContinuousSpace) else -x]
+
+
+def _lattice_translation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    return [x.roll(1, axis) for axis in _lattice_axes(x, spec)]
+
+
+def _lattice_point_group(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    if spec.kind == "u1_gauge":  # a reflection turns links round as well
+        return []
+    axes = _lattice_axes(x, spec)
+    exchanges = [(a, b) for a, b in combinations(axes, 2) if x.shape[a] == x.shape[b]]
+    return [x.flip(axis) for axis in axes] + [x.transpose(a, b) for a, b in exchanges]
+
+
+def _global_shift(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    if spec.space.kind != "torus" or not isinstance(space, ContinuousSpace):
+        return []
+    return [space.canonical(x + 0.7)]
+
+
+def _gauge(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    if spec.kind != "u1_gauge" or not isinstance(space, ContinuousSpace):
+        return []
+    alpha = torch.rand(x[:, 0].shape, generator=torch.Generator().manual_seed(3), dtype=x.dtype)
+    moved = torch.stack([x[:, mu] + alpha - alpha.roll(-1, 1 + mu) for mu in (0, 1)], 1)
+    return [space.canonical(moved)]
+
+
+def _value_permutation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    q = spec.space.num_values
+    return [] if q is None else [((x.long() + 1) % q).to(x.dtype)]
+
+
+def _permutation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    return [x.roll(1, -2), x.flip(-2)] if spec.space.kind == "particles" else []
+
+
+def _rotation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    if spec.space.kind != "particles" or spec.space.box is not None:
+        return []
+    dimension = x.shape[-1]
+    random = torch.randn(dimension, dimension, generator=torch.Generator().manual_seed(4), dtype=x.dtype)
+    return [x @ torch.linalg.qr(random).Q]
+
+
+def _translation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    if spec.space.kind != "particles" or not isinstance(space, ContinuousSpace):
+        return []
+    moved = x + torch.tensor([0.31, -0.17, 0.23], dtype=x.dtype)[: x.shape[-1]]
+    return [moved if spec.space.centered else space.canonical(moved)]
+
+
+_IMAGES: dict[Symmetry, Callable[[Tensor, TargetSpec, Space], Images]] = {
+    "z2": _z2,
+    "lattice_translation": _lattice_translation,
+    "lattice_point_group": _lattice_point_group,
+    "global_shift": _global_shift,
+    "gauge": _gauge,
+    "value_permutation": _value_permutation,
+    "permutation": _permutation,
+    "rotation": _rotation,
+    "translation": _translation,
+}
+SYMMETRIES: tuple[Symmetry, ...] = tuple(_IMAGES)
