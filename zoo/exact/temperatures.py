@@ -1,0 +1,16 @@
+"""The inverse temperatures at which an exact free energy can be asked for."""
+
+from math import inf
+
+from zoo.specs.errors import FieldError, InvalidValueError
+
+
+def require_temperature(beta: float) -> None:
+    """Nothing, for 0 < beta < infinity: at beta = 0 the integral over an unbounded space diverges.
+
+    Raises:
+        InvalidValueError: any other beta.
+    """
+    if not 0 < beta < inf:
+        message = f"beta is {beta}; an inverse temperature of particles is greater than 0 and finite"
+        raise InvalidValueError(message, errors=(FieldError("beta", message, "0 < beta < infinity"),))
