@@ -19,6 +19,8 @@ from helmholtz.errors import (
 )
 from helmholtz.events import Event
 from helmholtz.results import (
+    Dataset,
+    DatasetSamples,
     EnergyResult,
     FreeEnergyResult,
     Job,
@@ -34,6 +36,8 @@ __all__ = [
     "ApiError",
     "Client",
     "ConflictError",
+    "Dataset",
+    "DatasetSamples",
     "EnergyResult",
     "Event",
     "FreeEnergyResult",

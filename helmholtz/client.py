@@ -6,6 +6,7 @@ from typing import Self
 import httpx
 
 from helmholtz.connection import Connection, RetryPolicy
+from helmholtz.datasets import DatasetCalls
 from helmholtz.inference import InferenceCalls
 from helmholtz.jobs import JobCalls
 from helmholtz.registry import RegistryCalls
@@ -14,7 +15,7 @@ from helmholtz.zoo import ZooCalls
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-class Client(ZooCalls, JobCalls, RegistryCalls, InferenceCalls):
+class Client(ZooCalls, JobCalls, DatasetCalls, RegistryCalls, InferenceCalls):
     """A Helmholtz service at ``url``.
 
     >>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP

@@ -170,6 +170,33 @@ class LogLine(Answer):
     line: str
 
 
+class Dataset(Answer):
+    """Configurations that the service keeps; ``source`` says where they come from, ``digest`` what their bytes are."""
+
+    id: str
+    name: str
+    space: dict[str, Any]
+    num_samples: int
+    labels: bool = False
+    source: dict[str, Any] = {}
+    job_id: str | None = None
+    digest: str = ""
+    size_bytes: int | None = None
+    created_at: datetime | None = None
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one configuration."""
+        return tuple(self.space.get("event_shape", ()))
+
+
+class DatasetSamples(Answer):
+    """Configurations of a dataset, shape (n, *event_shape), and their labels, shape (n,), where it has them."""
+
+    samples: Configurations
+    labels: Configurations | None = None
+
+
 class RegisteredModel(Answer):
     """A model in the registry: a name, and the versions under it; ``aliases`` maps each alias to its version."""
 

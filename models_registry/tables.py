@@ -97,3 +97,20 @@ estimates = Table(
     Index("ix_estimates_model_version", "model", "version"),
     Index("ix_estimates_target_digest", "target_digest"),
 )
+
+datasets = Table(
+    "datasets",
+    METADATA,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("space", JSON, nullable=False),
+    Column("num_samples", BigInteger, nullable=False),
+    Column("labels", Boolean, nullable=False),
+    Column("source", JSON, nullable=False),
+    # A job makes at most one dataset, however often its worker commits.
+    Column("job_id", String(40), unique=True),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_datasets_created_at_id", "created_at", "id"),
+)

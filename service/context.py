@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from models_registry.aliases import Aliases
 from models_registry.blobs import BlobStore
 from models_registry.database import Database
+from models_registry.datasets import Datasets
 from models_registry.estimates import Estimates
 from models_registry.versions import Versions
 from service.engine_client import EngineClient
@@ -24,6 +25,7 @@ class Context:
     versions: Versions
     aliases: Aliases
     estimates: Estimates
+    datasets: Datasets
     engine: EngineClient
     wakeups: Celery
     draining: bool = False
@@ -33,12 +35,14 @@ def build_context(settings: Settings) -> Context:
     """The context that the settings describe; nothing is connected yet."""
     database = Database(settings.resolved_database_url)
     redis = Redis.from_url(settings.resolved_redis_url, socket_connect_timeout=2, socket_timeout=10)
+    blobs = BlobStore(settings.resolved_artifact_url)
     return Context(
         settings=settings,
         database=database,
-        versions=Versions(database, BlobStore(settings.resolved_artifact_url)),
+        versions=Versions(database, blobs),
         aliases=Aliases(database),
         estimates=Estimates(database),
+        datasets=Datasets(database, blobs),
         engine=EngineClient(redis),
         wakeups=wakeup_sender(settings),
     )

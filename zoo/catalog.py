@@ -7,16 +7,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from zoo.specs.datasets import BarsAndStripesDataSpec, BitstringsDataSpec, BuiltinSpec, DigitsSpec, LabelledSamples
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.objectives import ObjectiveSpec, ReverseKlSpec
 from zoo.specs.samplers import (
+    DirectSpec,
+    HeatBathSpec,
+    HmcSpec,
     MetropolisSpec,
+    ParallelTemperingSpec,
     SamplerSpec,
+    SwendsenWangSpec,
+    WolffSpec,
 )
+from zoo.specs.targets.bars_and_stripes import BarsAndStripesSpec
 from zoo.specs.targets.base import TargetSpec
+from zoo.specs.targets.bitstrings import BitstringsSpec
+from zoo.specs.targets.coulomb_gas import CoulombGasSpec
+from zoo.specs.targets.coupled_oscillators import CoupledOscillatorsSpec
+from zoo.specs.targets.double_well import DoubleWellSpec
+from zoo.specs.targets.double_well_particles import DoubleWellParticlesSpec
+from zoo.specs.targets.dual_ising import DualIsingSpec
+from zoo.specs.targets.gaussian import GaussianSpec
+from zoo.specs.targets.gaussian_mixture import GaussianMixtureSpec
+from zoo.specs.targets.hopfield import HopfieldSpec
 from zoo.specs.targets.ising import IsingSpec
+from zoo.specs.targets.lennard_jones import LennardJonesSpec
+from zoo.specs.targets.monatomic_water import MonatomicWaterSpec
+from zoo.specs.targets.mueller_brown import MuellerBrownSpec
+from zoo.specs.targets.phi4 import Phi4Spec
+from zoo.specs.targets.potts import PottsSpec
+from zoo.specs.targets.ring import RingSpec
+from zoo.specs.targets.spin_glass import SpinGlassSpec
+from zoo.specs.targets.u1_gauge import U1GaugeSpec
+from zoo.specs.targets.xy import XYSpec
 
 if TYPE_CHECKING:
     from zoo.core.models import Model
@@ -26,7 +52,26 @@ if TYPE_CHECKING:
     from zoo.samplers.base import Beta, Chains
 
 TARGETS: dict[type[TargetSpec], str] = {
+    BarsAndStripesSpec: "zoo.targets.bars_and_stripes:BarsAndStripes",
+    BitstringsSpec: "zoo.targets.bitstrings:Bitstrings",
+    CoulombGasSpec: "zoo.targets.coulomb_gas:CoulombGas",
+    CoupledOscillatorsSpec: "zoo.targets.coupled_oscillators:CoupledOscillators",
+    DoubleWellSpec: "zoo.targets.double_well:DoubleWell",
+    DoubleWellParticlesSpec: "zoo.targets.double_well_particles:DoubleWellParticles",
+    DualIsingSpec: "zoo.targets.dual_ising:DualIsing",
+    GaussianSpec: "zoo.targets.gaussian:Gaussian",
+    GaussianMixtureSpec: "zoo.targets.gaussian_mixture:GaussianMixture",
+    HopfieldSpec: "zoo.targets.hopfield:Hopfield",
     IsingSpec: "zoo.targets.ising:Ising",
+    MuellerBrownSpec: "zoo.targets.mueller_brown:MuellerBrown",
+    Phi4Spec: "zoo.targets.phi4:Phi4",
+    PottsSpec: "zoo.targets.potts:Potts",
+    RingSpec: "zoo.targets.ring:Ring",
+    SpinGlassSpec: "zoo.targets.spin_glass:SpinGlass",
+    U1GaugeSpec: "zoo.targets.u1_gauge:U1Gauge",
+    XYSpec: "zoo.targets.xy:XY",
+    LennardJonesSpec: "zoo.targets.lennard_jones:LennardJones",
+    MonatomicWaterSpec: "zoo.targets.monatomic_water:MonatomicWater",
 }
 
 MODELS: dict[type[ModelSpec], str] = {
@@ -40,6 +85,18 @@ OBJECTIVES: dict[type[ObjectiveSpec], str] = {
 
 SAMPLERS: dict[type[SamplerSpec], str] = {
     MetropolisSpec: "zoo.samplers.metropolis:Metropolis",
+    HeatBathSpec: "zoo.samplers.heat_bath:HeatBath",
+    SwendsenWangSpec: "zoo.samplers.swendsen_wang:SwendsenWang",
+    WolffSpec: "zoo.samplers.wolff:Wolff",
+    HmcSpec: "zoo.samplers.hmc:Hmc",
+    ParallelTemperingSpec: "zoo.samplers.parallel_tempering:ParallelTempering",
+    DirectSpec: "zoo.samplers.direct:Direct",
+}
+
+BUILTINS: dict[type[BuiltinSpec], str] = {
+    DigitsSpec: "zoo.data.digits:digits",
+    BarsAndStripesDataSpec: "zoo.exact.bars_and_stripes:bars_and_stripes_data",
+    BitstringsDataSpec: "zoo.exact.random_circuit:bitstrings_data",
 }
 
 
@@ -101,6 +158,12 @@ def build_chains(spec: SamplerSpec, target: "Target", beta: "Beta") -> "Chains[A
     """
     chains: Chains[Any] = _load(SAMPLERS[type(spec)])(spec, target, beta)
     return chains
+
+
+def build_dataset(spec: BuiltinSpec) -> LabelledSamples:
+    """The configurations that a builtin consists of; none of them needs torch."""
+    data: LabelledSamples = _load(BUILTINS[type(spec)])(spec)
+    return data
 
 
 def _load(path: str) -> Any:  # noqa: ANN401 - the class behind a catalogue line

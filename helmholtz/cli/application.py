@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from helmholtz.cli import inference, jobs, models, server, zoo
+from helmholtz.cli import data, inference, jobs, models, server, zoo
 from helmholtz.cli.session import ApiKey, AsJson, LocalUrl, Url
 
 
@@ -48,6 +48,7 @@ def application() -> typer.Typer:
     app.command("sample")(inference.sample)
     app.command("log-likelihood")(inference.log_likelihood)
     app.command("free-energy")(inference.free_energy)
+    app.add_typer(data.app, name="data")
     app.add_typer(zoo.app, name="zoo")
     app.command("energy")(zoo.energy)
     app.command("reference")(zoo.reference)

@@ -25,8 +25,10 @@ from service.rpc.v1 import inference_pb2 as pb
 from service.rpc.v1 import inference_pb2_grpc
 from workers.logs import configure_logging
 from workers.settings import Settings
+from zoo.catalog import build_chains, build_target
 from zoo.core.random import RandomStream
-from zoo.samplers.metropolis import Metropolis, RunPlan
+from zoo.samplers.base import RunPlan
+from zoo.specs.samplers import MetropolisSpec
 from zoo.specs.targets.ising import IsingSpec
 
 SEED = 7
@@ -144,9 +146,8 @@ def _agrees_over_grpc(
 def _metropolis_energies() -> NDArray[np.float64]:
     """Energies of independent Markov chains at the same temperature."""
     plan = RunPlan(num_draws=NUM_SAMPLES // _CHAINS, burn_in=_BURN_IN, thin=_SWEEPS_BETWEEN)
-    energies: NDArray[np.float64] = (
-        Metropolis(TARGET, TARGET.beta).run(_CHAINS, plan, RandomStream(SEED)).energies.numpy()
-    )
+    chains = build_chains(MetropolisSpec(), build_target(TARGET), TARGET.beta)
+    energies: NDArray[np.float64] = chains.run(_CHAINS, plan, RandomStream(SEED)).energies.numpy()
     return energies.reshape(-1)
 
 

@@ -8,7 +8,19 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from service.context import Context
-from service.rest import docs, free_energies, inference, jobs, openapi, problems, registry, status, targets, zoo
+from service.rest import (
+    datasets,
+    docs,
+    free_energies,
+    inference,
+    jobs,
+    openapi,
+    problems,
+    registry,
+    status,
+    targets,
+    zoo,
+)
 from service.rest.authorisation import Authorised
 from service.rest.metrics import Measured
 from zoo.specs.errors import FieldError, NotFoundError
@@ -32,7 +44,7 @@ def build_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for room in (status, docs, zoo, targets, jobs, registry, inference, free_energies):
+    for room in (status, docs, zoo, targets, jobs, datasets, registry, inference, free_energies):
         app.include_router(room.router)
     app.add_api_route("/v1/{path:path}", _unknown, methods=_METHODS, include_in_schema=False, response_model=None)
     app.add_middleware(Authorised, settings=context.settings)

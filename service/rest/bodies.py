@@ -1,8 +1,6 @@
 """Request bodies: bounded, decoded by content type, never pickled."""
 
-import io
 import re
-import tokenize
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from fastapi import Request
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect
 
+from service.rest.arrays import array_from_npy
 from service.rest.dependencies import ClientGoneError
 from workers.settings import Settings
 from zoo.specs.errors import (
@@ -23,19 +22,7 @@ from zoo.specs.errors import (
 
 JSON = "application/json"
 NPY = "application/x-npy"
-
-# what numpy raises over a broken header, which it reads as a Python literal, and over bytes that do not fill the shape
-_NPY_FAULTS = (
-    ValueError,
-    EOFError,
-    OSError,
-    OverflowError,
-    MemoryError,
-    SyntaxError,
-    TypeError,
-    RecursionError,
-    tokenize.TokenError,
-)
+NPZ = "application/x-npz"
 
 
 def content_type(request: Request) -> str:
@@ -142,23 +129,8 @@ def array_from_json(data: object, name: str = "samples") -> NDArray[np.generic]:
 
 
 async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
-    """The array of a npy body; version 1 to 3 headers, no objects.
-
-    Raises:
-        MalformedError: not npy, cut short, with trailing bytes, or holding pickled objects.
-    """
-    body = await read_bytes(request, settings)
-    stream = io.BytesIO(body)
-    try:
-        array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
-    except _NPY_FAULTS as error:
-        reason = "pickled objects are not read" if "allow_pickle" in str(error) else _first_line(error)
-        msg = f"the body is not a npy array: {reason}; write it with numpy.save(..., allow_pickle=False)"
-        raise MalformedError(msg) from None
-    if stream.tell() != len(body):
-        msg = f"the npy array ends at byte {stream.tell()} and {len(body) - stream.tell()} bytes follow it"
-        raise MalformedError(msg)
-    return array
+    """The array of a npy body; raises as ``array_from_npy`` and ``read_bytes`` do."""
+    return array_from_npy(await read_bytes(request, settings))
 
 
 def _leaf_types(data: list[Any]) -> set[type]:
@@ -172,10 +144,6 @@ def _leaf_types(data: list[Any]) -> set[type]:
 
 def _not_an_array(name: str, message: str, allowed: str) -> InvalidValueError:
     return InvalidValueError(f"{name} {message}", errors=(FieldError(name, message, allowed),))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _depth(body: bytes) -> int:

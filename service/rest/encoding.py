@@ -14,7 +14,7 @@ from zoo.specs.errors import NotAcceptableError
 OFFERED = (JSON, NPY)
 
 
-def negotiate(request: Request) -> str:
+def negotiate(request: Request, offered: tuple[str, ...] = OFFERED) -> str:
     """The media type to answer in: the best of the Accept header, JSON when it leaves the choice.
 
     Raises:
@@ -22,11 +22,11 @@ def negotiate(request: Request) -> str:
     """
     header = request.headers.get("accept", "*/*")
     qualities = _qualities(header)
-    ranks = {media_type: _rank(media_type, qualities) for media_type in OFFERED}
-    best = max(OFFERED, key=lambda media_type: ranks[media_type])  # the first of equals: JSON
+    ranks = {media_type: _rank(media_type, qualities) for media_type in offered}
+    best = max(offered, key=lambda media_type: ranks[media_type])  # the first of equals: JSON
     if ranks[best][0] > 0:
         return best
-    msg = f"the client accepts {header[:200]!r}; this answer exists as {' and '.join(OFFERED)}"
+    msg = f"the client accepts {header[:200]!r}; this answer exists as {' and '.join(offered)}"
     raise NotAcceptableError(msg)
 
 

@@ -156,6 +156,7 @@ class TestTarget:
     def test_a_spec_is_the_same_after_a_journey_through_json(self, spec: TargetSpec) -> None:
         again: TargetSpec = TypeAdapter(AnyTarget).validate_json(spec.model_dump_json())
         assert again == spec
+        assert hash(again) == hash(spec)
         assert default_sampler(spec).unsupported_reason(spec) is None
 
     def test_every_parameter_is_explained(self, spec: TargetSpec) -> None:

@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_PUT = _reply  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PUT = do_DELETE = _reply  # noqa: N815 - the names that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

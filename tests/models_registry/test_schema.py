@@ -96,10 +96,12 @@ def test_several_processes_may_migrate_at_once(tmp_path: Path) -> None:
 def test_downgrade_leaves_only_alembics_own_table(database: Database) -> None:
     from alembic.operations import Operations  # noqa: PLC0415
 
-    first = importlib.import_module("models_registry.migrations.versions.0001_first_light")
+    newest_first = ("0002_datasets", "0001_first_light")
+    revisions = [importlib.import_module(f"models_registry.migrations.versions.{name}") for name in newest_first]
     with database.transaction() as connection:
         with Operations.context(MigrationContext.configure(connection)):
-            first.downgrade()
+            for revision in revisions:
+                revision.downgrade()
         assert inspect(connection).get_table_names() == ["alembic_version"]
 
 

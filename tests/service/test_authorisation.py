@@ -29,9 +29,18 @@ def locked(lonely_settings: Settings) -> Settings:
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
     """Every method and path, the documented ones and the others, parameters filled in."""
     found = {(m.upper(), path) for path, methods in app.openapi()["paths"].items() for m in methods}
-    found |= {(m, r.path) for r in app.routes if hasattr(r, "path") for m in getattr(r, "methods", None) or ()}
+    found |= {(m, r.path) for r in flattened(app.routes) for m in getattr(r, "methods", None) or ()}
     for method, path in sorted(found):
         yield method, "".join("x" if "{" in part else part for part in _parts(path))
+
+
+def flattened(found: Iterable[Any]) -> Iterator[Any]:
+    """Routes with a path, those of included routers too."""
+    for route in found:
+        if hasattr(route, "path"):
+            yield route
+        else:
+            yield from flattened(route.original_router.routes)
 
 
 def _parts(path: str) -> Iterable[str]:

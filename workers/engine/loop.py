@@ -127,6 +127,8 @@ class EngineLoop:
             for body in self._engine.run(request.operation, request.payload):
                 if self._abandoned(request):
                     return
+                if body is None:
+                    continue
                 if held is not None:
                     self._send(request, number, body=held)
                     number += 1

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from workers.engine.models import WarmModel, WarmModels
+from workers.engine.references import References
 from zoo.catalog import AnyTarget, build_target
 from zoo.core.random import RandomStream
-from zoo.core.targets import ContinuousTarget, HasExactFreeEnergy, Target
+from zoo.core.targets import ContinuousTarget, Target
 from zoo.core.tiles import tile_plan
 from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.specs.errors import CapabilityMissingError
@@ -20,7 +21,8 @@ from zoo.specs.targets.base import TargetSpec
 type_of_target: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
 
 Part = dict[str, Any]
-Operation = Callable[["Engine", Part], Iterator[Part]]
+Operation = Callable[["Engine", Part], Iterator[Part | None]]
+"""Yields the parts of an answer, and None where there is none yet and the request may be given up."""
 
 
 class Engine:
@@ -29,8 +31,9 @@ class Engine:
     def __init__(self, models: WarmModels, device: torch.device) -> None:
         self.models = models
         self.device = device
+        self.references = References()
 
-    def run(self, operation: str, payload: Part) -> Iterator[Part]:
+    def run(self, operation: str, payload: Part) -> Iterator[Part | None]:
         """The parts of the answer to one request; see OPERATIONS."""
         with torch.inference_mode():
             yield from OPERATIONS[operation](self, payload)
@@ -89,14 +92,9 @@ def energy(engine: Engine, payload: Part) -> Iterator[Part]:
         yield part
 
 
-def reference(engine: Engine, payload: Part) -> Iterator[Part]:
-    """One part: the exact reference of the payload's ``target``."""
-    spec = type_of_target.validate_python(payload["target"])
-    target = build_target(spec)
-    if not isinstance(target, HasExactFreeEnergy):
-        why = "this kind has no solution in closed form"
-        raise spec.no_exact_reference(why)
-    yield target.exact_reference(spec.state_beta).model_dump(mode="json")
+def reference(engine: Engine, payload: Part) -> Iterator[Part | None]:
+    """None while it is being found, then one part: the exact reference of the payload's ``target``."""
+    yield from engine.references.find(type_of_target.validate_python(payload["target"]))
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -30,10 +30,15 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job leaves behind.  ``manifest`` with ``digest`` and ``size_bytes`` asks for a version to be published."""
+    """What a job leaves behind, in addition to its result.
+
+    ``digest`` and ``size_bytes`` name a stored blob: of a version to be published when there is a ``manifest``, of a
+    dataset to be kept when there is a ``dataset``, the fields of its ``DatasetManifest``.
+    """
 
     result: dict[str, Any]
     manifest: dict[str, Any] | None = None
+    dataset: dict[str, Any] | None = None
     digest: str | None = None
     size_bytes: int | None = None
     alias: str | None = None

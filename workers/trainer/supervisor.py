@@ -15,6 +15,7 @@ from sqlalchemy import Connection as SqlConnection
 from models_registry.aliases import Aliases
 from models_registry.blobs import BlobStore
 from models_registry.database import Database
+from models_registry.datasets import DatasetManifest, Datasets
 from models_registry.versions import VersionManifest, VersionRecord, Versions
 from workers.jobs.lease import (
     Claim,
@@ -48,7 +49,9 @@ class Supervisor:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
-        self._versions = Versions(database, BlobStore(settings.resolved_artifact_url))
+        blobs = BlobStore(settings.resolved_artifact_url)
+        self._versions = Versions(database, blobs)
+        self._datasets = Datasets(database, blobs)
         self._aliases = Aliases(database)
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload([_PRELOAD])
@@ -134,7 +137,7 @@ class Supervisor:
             release(self._database, claim, why, counts_as_attempt=True)
 
     def _commit(self, claim: Claim, outcome: dict[str, Any]) -> None:
-        """Version, alias and state in one transaction; a second commit of the same job changes nothing."""
+        """Version or dataset, alias and state in one transaction; a second commit of the same job changes nothing."""
         try:
             with self._database.transaction() as connection:
                 result = dict(outcome["result"])
@@ -144,6 +147,10 @@ class Supervisor:
                     result |= {"model": record.model, "version": record.version}
                     if outcome["alias"] is not None:
                         result |= self._set_alias(connection, claim, record, outcome["alias"])
+                if outcome["dataset"] is not None:
+                    made = DatasetManifest.model_validate(outcome["dataset"])
+                    kept = self._datasets.insert(connection, made, outcome["digest"], outcome["size_bytes"])
+                    result |= {"dataset": kept.id}
                 finish(connection, claim, JobState.SUCCEEDED, result=result)
         except UnavailableError:
             raise  # the database is away: the lease runs out and the job resumes from its checkpoint

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float64
+
 
 @dataclass(frozen=True)
 class Cumulants:
@@ -14,3 +17,23 @@ class Cumulants:
     log_z: float
     mean: float
     variance: float
+
+    def observables(self, beta: float, num_sites: int) -> dict[str, float]:
+        """``energy_per_site`` <E> / N and ``heat_capacity_per_site`` beta^2 var(E) / N.
+
+        At beta = 0, where only u is known, the energy is given as 0.  A variance below 0, by rounding, is given as 0.
+        """
+        return {
+            "energy_per_site": self.mean / (beta * num_sites) if beta > 0 else 0.0,
+            "heat_capacity_per_site": max(0.0, self.variance) / num_sites,
+        }
+
+
+def cumulants_of_levels(u: Float64[np.ndarray, "..."], log_counts: Float64[np.ndarray, "..."] | float) -> Cumulants:
+    """Ln Z, mean and variance of Z = sum_k exp(log_counts_k - u_k): levels u with their logarithmic multiplicities."""
+    exponent = log_counts - u
+    top = float(exponent.max())
+    weight = np.exp(exponent - top)
+    total = float(weight.sum())
+    mean = float((weight * u).sum()) / total
+    return Cumulants(top + float(np.log(total)), mean, float((weight * (u - mean) ** 2).sum()) / total)

@@ -2,22 +2,28 @@
 
 In this order: independent spins (no bonds or J = 0), chains by transfer matrix, Kaufman's formula, strips by transfer
 matrix, enumeration.  Lengths of 1 are dropped first, since they have no bond; a periodic length of 2 counts each bond
-twice, in every method.
+twice, in every method.  A triangular lattice with a length of 1 is a chain, of double bonds when periodic, because its
+diagonals join the same neighbours.
+
+Beside the value of a periodic square lattice without field stands that of the infinite lattice, by Onsager: it is no
+reference of the finite system, and is named for what it is.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, isfinite, log, log1p, prod, tanh
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
 
+from zoo.core.lattices import lattice_bonds
 from zoo.exact.cumulants import Cumulants
-from zoo.exact.enumeration import MAX_SPINS, Energy, enumeration_cumulants
+from zoo.exact.enumeration import MAX_SPINS, coupling_matrix, pair_enumeration_cumulants
 from zoo.exact.kaufman import kaufman_applies, kaufman_cumulants
-from zoo.exact.transfer_matrix import strip_applies, strip_cumulants
-from zoo.specs.errors import FieldError, InvalidValueError, NoExactReferenceError
+from zoo.exact.onsager import onsager_cumulants
+from zoo.exact.row_transfer import MAX_LOG_RANGE
+from zoo.exact.transfer_matrix import MAX_WIDTH, strip_applies, strip_cumulants
+from zoo.exact.triangular_strip import triangular_strip_cumulants
+from zoo.specs.errors import FieldError, InvalidValueError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.ising import IsingSpec
 
@@ -25,6 +31,7 @@ _INDEPENDENT = ("independent spins", "closed form: Z = (2 cosh beta h)^N")
 _CHAIN = ("transfer matrix", "Ising, Z. Phys. 31, 253 (1925)")
 _KAUFMAN = ("Kaufman 1949", "Kaufman, Phys. Rev. 76, 1232 (1949); Ferdinand and Fisher, Phys. Rev. 185, 832 (1969)")
 _STRIP = ("transfer matrix", "Kramers and Wannier, Phys. Rev. 60, 252 (1941)")
+_TRIANGULAR = ("transfer matrix", "Kramers and Wannier, Phys. Rev. 60, 252 (1941); Wannier, Phys. Rev. 79, 357 (1950)")
 _ENUMERATION = ("enumeration", "sum over all configurations")
 
 
@@ -32,7 +39,8 @@ def exact_reference(spec: IsingSpec, beta: float) -> ExactReference:
     """Exact beta_f = -ln Z of ``spec`` at ``beta`` (which stands in for ``spec.beta``), with energy and heat capacity.
 
     Observables: ``energy_per_site`` is <E> / N in the unit of J and h; ``heat_capacity_per_site`` is beta^2 var(E) / N,
-    with k_B = 1.
+    with k_B = 1.  For 2D periodic square lattices at h = 0 also ``onsager_beta_f_per_site``: -ln Z / N of the infinite
+    lattice.
 
     Raises:
         InvalidValueError: a beta that is negative, infinite or NaN.
@@ -42,16 +50,16 @@ def exact_reference(spec: IsingSpec, beta: float) -> ExactReference:
         message = f"beta is {beta}; an inverse temperature is finite and not negative, and so are beta |J| and beta |h|"
         raise InvalidValueError(message, errors=(FieldError("beta", message, "0 <= beta < infinity"),))
     model = _Reduced.of(spec, beta)
-    (method, citation), cumulants = _solve(model)
+    solution = _solve(model)
+    if solution is None:
+        raise spec.no_exact_reference(_why_not(model))
+    (method, citation), cumulants = solution
     sites = prod(spec.shape)
     return ExactReference(
         beta_f=-cumulants.log_z,
         method=method,
         citation=citation,
-        observables={
-            "energy_per_site": cumulants.mean / (beta * sites) if beta > 0 else 0.0,
-            "heat_capacity_per_site": max(0.0, cumulants.variance) / sites,  # rounding can leave it below 0
-        },
+        observables={**cumulants.observables(beta, sites), **model.infinite_limit()},
     )
 
 
@@ -63,46 +71,61 @@ class _Reduced:
     periodic: bool
     K: float
     b: float
+    triangular: bool
 
     @classmethod
     def of(cls, spec: IsingSpec, beta: float) -> "_Reduced":
         """``spec`` at ``beta``."""
-        return cls(tuple(sorted(side for side in spec.shape if side > 1)), spec.periodic, beta * spec.J, beta * spec.h)
+        sides = tuple(sorted(side for side in spec.shape if side > 1))
+        triangular = spec.lattice == "triangular"
+        bonds = 2 if triangular and spec.periodic and len(sides) == 1 else 1
+        return cls(sides, spec.periodic, bonds * beta * spec.J, beta * spec.h, triangular and len(sides) == 2)
+
+    def infinite_limit(self) -> dict[str, float]:
+        """Onsager's value where this is a finite piece of his lattice."""
+        if len(self.sides) == 2 and self.periodic and self.b == 0 and not self.triangular:
+            return {"onsager_beta_f_per_site": -onsager_cumulants(self.K).log_z}
+        return {}
 
     @property
     def num_sites(self) -> int:
         """N."""
         return prod(self.sides)
 
-    def couplings(self) -> Float[Tensor, "site site"]:
-        """A with A_ij the number of bonds of i and j, so that sum_<ij> s_i s_j = s^T A s / 2."""
-        index = torch.arange(self.num_sites).reshape(self.sides)
-        bonds = torch.zeros(self.num_sites, self.num_sites)
-        for axis, side in enumerate(self.sides):
-            neighbours = index.roll(-1, axis)
-            kept = side if self.periodic else side - 1
-            ends = torch.stack([index.narrow(axis, 0, kept).flatten(), neighbours.narrow(axis, 0, kept).flatten()])
-            for i, j in (ends, ends.flip(0)):
-                bonds.index_put_((i, j), torch.ones(len(i)), accumulate=True)
-        return bonds
+    def enumerated(self) -> Cumulants:
+        """By the sum over all configurations."""
+        bonds = lattice_bonds(self.sides, periodic=self.periodic, triangular=self.triangular).numpy()
+        couplings = coupling_matrix(bonds, np.full(len(bonds), self.K), self.num_sites)
+        return pair_enumeration_cumulants(couplings, np.full(self.num_sites, self.b))
 
 
 @lru_cache(maxsize=256)
-def _solve(model: _Reduced) -> tuple[tuple[str, str], Cumulants]:
-    """Method, citation and cumulants by the first method that covers ``model``."""
+def _solve(model: _Reduced) -> tuple[tuple[str, str], Cumulants] | None:
+    """Method, citation and cumulants by the first method that covers ``model``, if any does."""
     sides, K, b = model.sides, model.K, model.b
     if not sides or K == 0:
         return _INDEPENDENT, _independent_spins(model.num_sites, b)
     if len(sides) == 1 and strip_applies(1, K, b):
         return _CHAIN, strip_cumulants(1, sides[0], K, b, periodic=model.periodic)
-    if len(sides) == 2:
-        if model.periodic and b == 0 and kaufman_applies(*sides, K):
-            return _KAUFMAN, kaufman_cumulants(*sides, K)
-        if strip_applies(sides[0], K, b):
-            return _STRIP, strip_cumulants(*sides, K, b, periodic=model.periodic)
-    if model.num_sites <= MAX_SPINS:
-        return _ENUMERATION, enumeration_cumulants(_reduced_energy(model), model.num_sites, 1.0)
-    raise NoExactReferenceError(_uncovered(model))
+    in_the_plane = _planar(model) if len(sides) == 2 else None
+    if in_the_plane is not None:
+        return in_the_plane
+    return (_ENUMERATION, model.enumerated()) if model.num_sites <= MAX_SPINS else None
+
+
+def _planar(model: _Reduced) -> tuple[tuple[str, str], Cumulants] | None:
+    """What holds for two sides only."""
+    (width, length), K, b = model.sides, model.K, model.b
+    if model.triangular:
+        try:
+            return _TRIANGULAR, triangular_strip_cumulants(width, length, K, b, periodic=model.periodic)
+        except ValueError:
+            return None
+    if model.periodic and b == 0 and kaufman_applies(width, length, K):
+        return _KAUFMAN, kaufman_cumulants(width, length, K)
+    if strip_applies(width, K, b):
+        return _STRIP, strip_cumulants(width, length, K, b, periodic=model.periodic)
+    return None
 
 
 def _independent_spins(num_sites: int, b: float) -> Cumulants:
@@ -114,22 +137,11 @@ def _independent_spins(num_sites: int, b: float) -> Cumulants:
     return Cumulants(num_sites * log_2_cosh, -num_sites * field * tanh(field), num_sites * width * width)
 
 
-def _reduced_energy(model: _Reduced) -> Energy:
-    """Beta E(s) = -K s^T A s / 2 - b sum_i s_i, of float32 spins whose bond sum is a small integer and so exact."""
-    couplings = model.couplings()
-
-    def reduced_energy(spins: Float[Tensor, "batch site"]) -> Float[Tensor, " batch"]:
-        bonds = ((spins @ couplings) * spins).sum(1, dtype=torch.float64) / 2
-        return -model.K * bonds - model.b * spins.sum(1, dtype=torch.float64)
-
-    return reduced_energy
-
-
-def _uncovered(model: _Reduced) -> str:
+def _why_not(model: _Reduced) -> str:
     sides = " x ".join(map(str, model.sides))
-    boundary = "periodic" if model.periodic else "open"
+    boundary, lattice = "periodic" if model.periodic else "open", "triangular" if model.triangular else "square"
     return (
-        f"no exact reference for the {boundary} {sides} Ising model at beta J = {model.K:g}, beta h = {model.b:g}; "
-        "covered are chains, 2D periodic lattices without field (J < 0: both sides even), 2D strips with a side of at "
-        f"most 14 (beta side (4|J| + 2|h|) below 600), and any lattice of at most {MAX_SPINS} sites"
+        f"the {boundary} {sides} {lattice} lattice at beta J = {model.K:g}, beta h = {model.b:g} has more than "
+        f"{MAX_SPINS} sites, is no chain and no 2D periodic square lattice without field (J < 0: both sides even), and "
+        f"no strip with a side of at most {MAX_WIDTH} whose weights span less than e^{MAX_LOG_RANGE:.0f} a row"
     )

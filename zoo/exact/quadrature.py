@@ -2,9 +2,9 @@
 
 The domain is cut into cells.  Each cell has two Gauss-Legendre product rules: a coarse one on the cell, and a fine one
 on its 2^d halves.  A cell is halved along every axis while the two disagree, in any of the integrals asked for, by more
-than its share of 1e-12 of the total (or than the rounding of u itself, where |u| is so large that this is more; above
-1e-6 it is refused), or while its nodes are too far apart to exclude a peak between them that would matter.  What is
-returned is the sum of the fine rules, so its error is well below the disagreement.
+than its share of 1e-12 of the total (or than the rounding of u and x, where u is so large or so steep that this is
+more; above 1e-6 it is refused), or while its nodes are too far apart to exclude a peak between them that would matter.
+What is returned is the sum of the fine rules, so its error is well below the disagreement.
 
 Peaks: where u has a minimum among the nodes of a cell, and D is the second difference there, a parabola through evenly
 spaced nodes is lower between them by at most D / 8; D / 2 is reckoned, and the first difference at the end of a cell.
@@ -186,13 +186,17 @@ class _Cells:
         """Whether each cell has to be halved."""
         pivot = self.pivot
         volume = np.log(self.size).sum(1)[:, None]
-        rounding = _ROUNDING * (1 + abs(pivot))
         coarse, _ = self.coarse.integrals(volume + np.log(self.rule.weights), pivot)
         fine, absolute = self.fine.integrals(volume + np.log(self.rule.fine_weights), pivot)
         share = absolute.sum(1, keepdims=True) / len(self.low)
-        allowed = RELATIVE_TOLERANCE / 2 * (share + absolute) + rounding * (absolute + absolute[:1])
+        allowed = RELATIVE_TOLERANCE / 2 * (share + absolute) + self.rounding() * (absolute + absolute[:1])
         disagree = (np.abs(coarse - fine) > allowed).any(0)
         return np.asarray(disagree | self._may_hide_a_peak(pivot))
+
+    def rounding(self) -> Float64[np.ndarray, " cell"]:
+        """Relative error of exp(-u) in each cell: u has 16 digits, and x, which moves u by about 1 along the cell."""
+        digits_lost = (np.maximum(np.abs(self.low), np.abs(self.low + self.size)) / self.size).max(1)
+        return np.asarray(_ROUNDING * (1 + abs(self.pivot) + digits_lost / 4))
 
     def _may_hide_a_peak(self, pivot: float) -> Bool[np.ndarray, " cell"]:
         u = np.minimum(self.coarse.u, _LARGEST).reshape(-1, *self.rule.shape)
@@ -212,6 +216,11 @@ class _Cells:
         mean = float((p * np.where(p > 0, self.fine.u, 0.0)).sum())
         deviation = np.where(p > 0, self.fine.u - mean, 0.0)
         return Cumulants(log_z, mean, float((p * deviation**2).sum()))
+
+    def mean_rounding(self) -> float:
+        """The relative error of exp(-u), averaged over the cells with their probabilities."""
+        _, p = self._normalised()
+        return float(p.sum(1) @ self.rounding())
 
     def means(self) -> list[float]:
         """Of the observables, by the fine rule."""
@@ -279,9 +288,9 @@ def _split(
 
 
 def _precise(cells: _Cells) -> _Cells:
-    """The cells, whose u must be known well enough that its rounding does not show in exp(-u)."""
-    if _ROUNDING * abs(cells.pivot) > _MAX_ROUNDING:
-        msg = f"the smallest reduced energy is {cells.pivot:g}: rounded to 16 digits, it leaves too few of exp(-u)"
+    """The cells, in which u must be known well enough that exp(-u) has six digits."""
+    if cells.mean_rounding() > _MAX_ROUNDING:
+        msg = f"u, {cells.pivot:g} at its minimum, is so large or steep that 16 digits leave too few of exp(-u)"
         raise NumericalError(msg)
     return cells
 

@@ -12,5 +12,5 @@ def require_temperature(beta: float) -> None:
         InvalidValueError: any other beta.
     """
     if not 0 < beta < inf:
-        message = f"beta is {beta}; an inverse temperature of particles is greater than 0 and finite"
+        message = f"beta is {beta}; an inverse temperature is greater than 0 and finite"
         raise InvalidValueError(message, errors=(FieldError("beta", message, "0 < beta < infinity"),))

@@ -1,13 +1,15 @@
-"""The Ising model on chains, square and cubic lattices."""
+"""The Ising model on chains, square, cubic and triangular lattices."""
 
+from functools import cached_property
 from typing import final
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 
+from zoo.core.lattices import lattice_bonds, neighbour_table
 from zoo.core.spaces import Spins
-from zoo.core.targets import HasExactFreeEnergy, Target
+from zoo.core.targets import HasExactFreeEnergy, PairInteractions, PairwiseSpins
 from zoo.exact.ising import exact_reference
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.base import Symmetry
@@ -15,12 +17,13 @@ from zoo.specs.targets.ising import IsingSpec
 
 
 @final
-class Ising(Target, HasExactFreeEnergy):
-    """E(s) = -J sum_<ij> s_i s_j - h sum_i s_i on a hypercubic lattice, energies in the unit of J and h.
+class Ising(PairwiseSpins, HasExactFreeEnergy):
+    """E(s) = -J sum_<ij> s_i s_j - h sum_i s_i on a hypercubic or triangular lattice, energies in the unit of J and h.
 
-    A periodic length of 2 counts each bond twice; a length of 1 has no bond in its direction.
+    A periodic length of 2 counts each bond twice; a length of 1 has no bond in its direction.  The triangular lattice
+    is the square one with the diagonals from (r, c) to (r + 1, c + 1).
 
-    Source: Ising, Z. Phys. 31, 253 (1925).
+    Source: Ising, Z. Phys. 31, 253 (1925); Wannier, Phys. Rev. 79, 357 (1950) for the triangular lattice.
     """
 
     def __init__(self, spec: IsingSpec) -> None:
@@ -34,8 +37,21 @@ class Ising(Target, HasExactFreeEnergy):
 
     @property
     def symmetries(self) -> frozenset[Symmetry]:
-        """Spin flip at h = 0."""
+        """Spin flip at h = 0, and those of the lattice."""
         return self.spec.symmetries
+
+    @cached_property
+    def bonds(self) -> Int[Tensor, "bond 2"]:
+        """The pairs <ij>, one row for each bond, sites in raster order."""
+        return lattice_bonds(self.spec.shape, periodic=self.spec.periodic, triangular=self.spec.lattice == "triangular")
+
+    @cached_property
+    def interactions(self) -> PairInteractions:
+        """J for each bond, h at each site."""
+        sites = self.space.num_sites
+        neighbours = neighbour_table(sites, self.bonds)
+        couplings = self.spec.J * (neighbours < sites).to(torch.float64)
+        return PairInteractions(neighbours, couplings, torch.full((sites,), self.spec.h, dtype=torch.float64))
 
     def energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """E(s), float64, shape (batch,)."""
@@ -67,7 +83,15 @@ class Ising(Target, HasExactFreeEnergy):
             total += bonds.flatten(1).sum(1)
             if self.spec.periodic:
                 total += (s.select(axis, 0) * s.select(axis, length - 1)).reshape(s.shape[0], -1).sum(1)
-        return total
+        return total + self._diagonal_sum(s) if self.spec.lattice == "triangular" else total
+
+    def _diagonal_sum(self, s: Float[Tensor, "batch row column"]) -> Float[Tensor, " batch"]:
+        """The part of the bonds from (r, c) to (r + 1, c + 1)."""
+        if not self.spec.periodic:
+            return (s[:, 1:, 1:] * s[:, :-1, :-1]).flatten(1).sum(1)
+        if self.space.num_sites == 1:  # the diagonal leads back to its site, and is no bond
+            return torch.zeros_like(s[:, 0, 0])
+        return (s * s.roll((-1, -1), (1, 2))).flatten(1).sum(1)
 
 
 def _site_sum(x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:

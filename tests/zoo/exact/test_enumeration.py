@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from math import exp, log1p, tanh
 from time import perf_counter
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from zoo.exact.enumeration import MAX_SPINS, enumeration_cumulants
+from zoo.exact.enumeration import MAX_SPINS, enumeration_cumulants, pair_enumeration_cumulants
 from zoo.exact.transfer_matrix import strip_cumulants
 
 
@@ -50,6 +51,53 @@ def test_24_spins_take_less_than_ten_seconds_and_agree_with_the_transfer_matrix(
     assert found.mean == pytest.approx(exact.mean, abs=1e-10)
     assert found.variance == pytest.approx(exact.variance, abs=1e-9)
     assert seconds < 10
+
+
+def random_pairs(n: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """A symmetric matrix of couplings with zero diagonal, and fields."""
+    rng = np.random.default_rng(n)
+    upper = np.triu(rng.standard_normal((n, n)), 1) * scale
+    return upper + upper.T, rng.standard_normal(n) * scale
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 50.0])
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 13])
+def test_pairs_by_halves_agree_with_the_plain_sum(n: int, scale: float) -> None:
+    couplings, fields = random_pairs(n, scale)
+
+    def energy(spins: Tensor) -> Tensor:
+        s = spins.double().numpy()
+        return torch.from_numpy(-0.5 * np.einsum("bi,ij,bj->b", s, couplings, s) - s @ fields)
+
+    found, expected = pair_enumeration_cumulants(couplings, fields), enumeration_cumulants(energy, n, 1.0)
+    assert found.log_z == pytest.approx(expected.log_z, abs=1e-11, rel=1e-14)
+    assert found.mean == pytest.approx(expected.mean, abs=1e-11, rel=1e-14)
+    assert found.variance == pytest.approx(expected.variance, abs=1e-9)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_24_spins_with_any_couplings_take_less_than_ten_seconds() -> None:
+    couplings = np.roll(np.eye(24), 1, 0) + np.roll(np.eye(24), -1, 0)
+    start = perf_counter()
+    found = pair_enumeration_cumulants(0.5 * couplings, np.zeros(24))
+    assert perf_counter() - start < 10
+    exact = strip_cumulants(1, 24, 0.5, 0.0, periodic=True)
+    assert found.log_z == pytest.approx(exact.log_z, abs=1e-10)
+    assert found.variance == pytest.approx(exact.variance, abs=1e-9)
+
+
+def test_couplings_between_the_halves_are_not_forgotten() -> None:
+    couplings, fields = random_pairs(8, 1.0)
+    without = couplings.copy()
+    without[:4, 4:] = without[4:, :4] = 0
+    full, halves = pair_enumeration_cumulants(couplings, fields), pair_enumeration_cumulants(without, fields)
+    assert abs(full.log_z - halves.log_z) > 0.1
+
+
+@pytest.mark.parametrize("n", [0, MAX_SPINS + 1])
+def test_too_many_pairs_are_refused(n: int) -> None:
+    with pytest.raises(ValueError, match=f"{n} spins"):
+        pair_enumeration_cumulants(np.zeros((n, n)), np.zeros(n))
 
 
 def test_a_missing_state_is_caught() -> None:

@@ -26,6 +26,13 @@ COVERED = [
     (IsingSpec(shape=(2, 2, 3), h=0.1), "enumeration"),
     (IsingSpec(shape=(2, 2, 2)), "enumeration"),
     (IsingSpec(shape=(2, 3, 2), periodic=False, J=-0.5), "enumeration"),
+    (IsingSpec(shape=(1, 1), lattice="triangular", h=0.2), "independent spins"),
+    (IsingSpec(shape=(6, 1), lattice="triangular", J=-0.7, h=0.2), "transfer matrix"),
+    (IsingSpec(shape=(1, 2), lattice="triangular"), "transfer matrix"),
+    (IsingSpec(shape=(1, 5), lattice="triangular", periodic=False), "transfer matrix"),
+    (IsingSpec(shape=(3, 4), lattice="triangular", J=-1.0), "transfer matrix"),
+    (IsingSpec(shape=(4, 2), lattice="triangular", h=-0.4), "transfer matrix"),
+    (IsingSpec(shape=(4, 3), lattice="triangular", periodic=False, J=-1.0, h=0.3), "transfer matrix"),
 ]
 
 
@@ -54,6 +61,35 @@ def test_beta_of_the_call_stands_in_for_beta_of_the_spec() -> None:
     assert exact_reference(cold, 0.4) == exact_reference(warm, 0.4)
 
 
+ONSAGER = "onsager_beta_f_per_site"
+
+
+@pytest.mark.parametrize("beta", [0.2, 0.44, 0.7, 2.0])
+def test_onsagers_limit_stands_beside_the_finite_value(beta: float) -> None:
+    # at a distance from the critical point both phases approach the limit like exp(-L / xi), the ordered one with ln 2
+    reference = exact_reference(IsingSpec(shape=(256, 256)), beta)
+    per_site = (reference.beta_f + (log(2) if beta > 0.45 else 0.0)) / 256**2
+    close = 2e-5 if beta == 0.44 else 1e-11
+    assert reference.observables[ONSAGER] == pytest.approx(per_site, abs=close)
+    assert reference.beta_f != reference.observables[ONSAGER] * 256**2
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        IsingSpec(shape=(8,)),
+        IsingSpec(shape=(4, 4), h=0.1),
+        IsingSpec(shape=(4, 4), periodic=False),
+        IsingSpec(shape=(4, 4), lattice="triangular"),
+        IsingSpec(shape=(2, 2, 2)),
+    ],
+    ids=str,
+)
+def test_onsagers_limit_is_given_for_his_lattice_alone(spec: IsingSpec) -> None:
+    assert ONSAGER not in exact_reference(spec, 0.4).observables
+    assert ONSAGER in exact_reference(IsingSpec(shape=(3, 5), J=-1.0), 0.4).observables
+
+
 def test_citations_name_the_source() -> None:
     assert "Phys. Rev. 76, 1232" in exact_reference(IsingSpec(shape=(8, 8)), 0.44).citation
     assert all(exact_reference(spec, 0.4).citation for spec, _ in COVERED)
@@ -73,11 +109,13 @@ def test_independent_spins_do_not_overflow() -> None:
         IsingSpec(shape=(16, 16), h=0.1),
         IsingSpec(shape=(15, 15), J=-1.0),
         IsingSpec(shape=(20, 15), periodic=False),
+        IsingSpec(shape=(15, 15), lattice="triangular"),
+        IsingSpec(shape=(15, 16), lattice="triangular", J=-1.0, periodic=False),
     ],
     ids=str,
 )
 def test_what_no_method_covers_is_said_with_what_is_covered(spec: IsingSpec) -> None:
-    with pytest.raises(NoExactReferenceError, match=r"chains, 2D periodic .* 14 .* 24 sites") as caught:
+    with pytest.raises(NoExactReferenceError, match=r"no chain and no 2D periodic .* 14 .*at most 24 sites") as caught:
         exact_reference(spec, 0.4)
     assert "x".join(str(side) for side in sorted(spec.shape)) in caught.value.detail.replace(" ", "")
 

@@ -53,8 +53,8 @@ def test_a_bad_ising_model_is_refused_at_the_field(fields: dict[str, Any], where
 
 
 def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValidationError, match=r"'potts'.*'ising'"):
-        type_of_target.validate_python({"kind": "potts", "shape": [4]})
+    with pytest.raises(ValidationError, match=r"'clock'.*'ising'"):
+        type_of_target.validate_python({"kind": "clock", "shape": [4]})
     with pytest.raises(ValidationError, match=r"'gan'.*'made'.*'pixelcnn'"):
         type_of_model.validate_python({"family": "gan"})
 
@@ -74,8 +74,8 @@ def test_specs_are_frozen_and_can_be_keys() -> None:
 
 
 def test_a_field_breaks_the_symmetry_under_spin_flip() -> None:
-    assert IsingSpec(shape=(4,)).symmetries == {"z2"}
-    assert IsingSpec(shape=(4,), h=1e-9).symmetries == set()
+    assert "z2" in IsingSpec(shape=(4,)).symmetries
+    assert "z2" not in IsingSpec(shape=(4,), h=1e-9).symmetries
 
 
 def test_spaces_know_their_size_and_their_dtype_on_the_wire() -> None:
@@ -89,7 +89,8 @@ def test_models_say_why_they_cannot_live_on_a_space() -> None:
     assert MadeSpec().unsupported_reason(chain) is None
     assert PixelCnnSpec().unsupported_reason(lattice) is None
     assert "2D lattice" in str(PixelCnnSpec().unsupported_reason(chain))
-    assert "bits" in str(MadeSpec().unsupported_reason(SpaceSpec(kind="bits", event_shape=(4,))))
+    assert MadeSpec().unsupported_reason(SpaceSpec(kind="bits", event_shape=(4,))) is None
+    assert "reals" in str(MadeSpec().unsupported_reason(SpaceSpec(kind="reals", event_shape=(4,))))
 
 
 @pytest.mark.parametrize(

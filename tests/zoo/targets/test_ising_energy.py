@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from zoo.core.targets import ThermodynamicState
@@ -22,14 +23,31 @@ SPECS = [
     IsingSpec(shape=(4, 2), periodic=False, h=1.0),
     IsingSpec(shape=(2, 3, 4), J=-0.3, h=0.1),
     IsingSpec(shape=(3, 1, 2), periodic=False),
+    IsingSpec(shape=(4, 5), lattice="triangular", J=-1.2, h=0.3),
+    IsingSpec(shape=(4, 4), lattice="triangular", periodic=False),
+    IsingSpec(shape=(2, 3), lattice="triangular"),
+    IsingSpec(shape=(2, 2), lattice="triangular", h=0.1),
+    IsingSpec(shape=(1, 4), lattice="triangular"),
+    IsingSpec(shape=(1, 1), lattice="triangular"),
+    IsingSpec(shape=(1, 2), lattice="triangular", periodic=False),
+    IsingSpec(shape=(2, 2), periodic=False),
+    IsingSpec(shape=(3, 3), J=0.0, lattice="triangular", periodic=False, h=1.0),
 ]
 
 
 def by_bonds(s: np.ndarray, spec: IsingSpec, *, double_bonds: bool = True) -> float:
-    """E of one configuration, site by site: each site's bond to the next along each axis, wrapped where periodic."""
+    """E of one configuration, site by site: each site's bond to the next along each axis, wrapped where periodic.
+
+    A triangular lattice has one more for each site, to the one further along both axes.
+    """
     energy = 0.0
     for site in product(*(range(side) for side in spec.shape)):
         energy -= spec.h * float(s[site])
+        if spec.lattice == "triangular":
+            following = [i + 1 for i in site]
+            wrapped = tuple(i % side for i, side in zip(following, spec.shape, strict=True))
+            if wrapped != site and (spec.periodic or wrapped == tuple(following)):
+                energy -= spec.J * float(s[site]) * float(s[wrapped])
         for axis, side in enumerate(spec.shape):
             following = list(site)
             following[axis] = (site[axis] + 1) % side
@@ -69,16 +87,40 @@ def test_spin_flip_is_a_symmetry_exactly_where_it_is_claimed(spec: IsingSpec) ->
     assert equal == ("z2" in target.symmetries)
 
 
-@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.periodic], ids=str)
-def test_periodic_lattices_do_not_change_under_translation(spec: IsingSpec) -> None:
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_lattice_symmetries_are_claimed_exactly_where_they_hold(spec: IsingSpec) -> None:
     target, x = Ising(spec), configurations(spec)
-    for axis in range(1, x.ndim):
-        assert torch.allclose(target.energy(x), target.energy(x.roll(1, axis)))
+    axes = range(1, x.ndim)
+    exchanges = [x.transpose(a, b) for a in axes for b in axes if a < b and x.shape[a] == x.shape[b]]
+
+    def unchanged(images: list[Tensor]) -> bool:
+        return all(torch.allclose(target.energy(x), target.energy(image)) for image in images)
+
+    assert ("lattice_translation" in target.symmetries) == unchanged([x.roll(1, axis) for axis in axes])
+    assert ("lattice_point_group" in target.symmetries) == unchanged([*(x.flip(axis) for axis in axes), *exchanges])
 
 
-def test_open_lattices_do() -> None:
-    target, x = Ising(IsingSpec(shape=(7,), periodic=False)), configurations(IsingSpec(shape=(7,)))
-    assert not torch.allclose(target.energy(x), target.energy(x.roll(1, 1)))
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_interactions_give_the_same_energy(spec: IsingSpec) -> None:
+    target, s = Ising(spec), configurations(spec).flatten(1).double()
+    pairs = target.interactions
+    around = torch.cat([s, torch.zeros(len(s), 1)], 1)[:, pairs.neighbours]
+    energy = -((s * (pairs.couplings * around).sum(2)).sum(1) / 2 + s @ pairs.fields)
+    assert torch.allclose(energy, target.energy(s.reshape(-1, *spec.shape)))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_bonds_give_the_same_energy(spec: IsingSpec) -> None:
+    target, s = Ising(spec), configurations(spec).flatten(1).double()
+    i, j = target.bonds.T
+    energy = -spec.J * (s[:, i] * s[:, j]).sum(1) - spec.h * s.sum(1)
+    assert torch.allclose(energy, target.energy(s.reshape(-1, *spec.shape)))
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 3, 3)])
+def test_triangular_lattices_are_two_dimensional(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValidationError, match=f"shape has {len(shape)} lengths; the triangular lattice is two-dim"):
+        IsingSpec(shape=shape, lattice="triangular")
 
 
 def test_a_ferromagnet_with_all_spins_up_has_two_bonds_a_site() -> None:
