@@ -39,8 +39,10 @@ generate: $(INSTALLED)
 	  --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
 	$(BIN)/python -m service.rest.export_openapi docs/openapi.json
 
+# All tables of docs/results and benchmarks/results, or one: make bench NAME=exact_references
+BENCHMARKS := sequential_sampling exact_references samplers reference_routes
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.sequential_sampling
+	for name in $(or $(NAME),$(BENCHMARKS)); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # The full kill tests; their short form is in `make test`.
 chaos: $(INSTALLED)

@@ -28,7 +28,7 @@ from zoo.specs.targets.ising import IsingSpec
 from zoo.specs.targets.phi4 import Phi4Spec
 from zoo.training.trainer import flush_denormals
 
-THREADS = 2
+THREADS = 1
 SEEDS = (1, 2, 3)
 NUM_STATES = 24
 LENGTH = ChainLength(num_chains=64, burn_in=300, num_draws=200, thin=2)
@@ -104,7 +104,7 @@ def report(rows: list[Row]) -> str:
         "Written by `python -m benchmarks.reference_routes`.  beta_f = -ln Z by three routes that never see the exact",
         f"value: {NUM_STATES} states from a solved system to the target, {LENGTH.num_chains} chains at each,",
         f"{LENGTH.burn_in} steps of warm-up, {LENGTH.num_draws} draws {LENGTH.thin} steps apart (`ais`: {runs} runs),",
-        f"{THREADS} threads.  Sigma is the reported standard error, the deviation is in units of it.  Chains are",
+        f"{THREADS} thread.  Sigma is the reported standard error, the deviation is in units of it.  Chains are",
         "single-site Metropolis for spins, and Hamiltonian Monte Carlo with 10 leapfrog steps for the others.",
         "",
         "| system | exact beta_f | route | seed | estimate | sigma | deviation | reliable | seconds |",

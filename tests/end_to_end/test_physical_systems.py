@@ -85,7 +85,7 @@ UNSOLVED: dict[str, dict[str, Any]] = {
         "couplings": {"kind": "sherrington_kirkpatrick", "n": 25, "seed": 0},
     },
     "Ising in three dimensions": {"kind": "ising", "shape": [5, 5, 5], "beta": 0.2},
-    "Hopfield of 40": {"kind": "hopfield", "n": 40, "patterns": 3},
+    "Hopfield of 60": {"kind": "hopfield", "n": 60, "patterns": 8},
     "three charges in space": {"kind": "coulomb_gas", "n": 3, "dimension": 3, "interaction": "inverse"},
     "a solid": SOLID,
     "phi4 on 8x8": {"kind": "phi4", "shape": [8, 8], "mass_squared": -4, "coupling": 8},

@@ -3,12 +3,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from redis import Redis
 
 from models_registry.database import Database
 from models_registry.migrate import migrate
 from tests.workers.redis_server import RedisServer
 from tests.workers.tiny_models import TinyRegistry
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """A job prepares its thread, which here is that of all tests."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from zoo.specs.base import Spec
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.objectives import ReverseKlSpec
 from zoo.specs.requests import Seed
-from zoo.specs.samplers import ChainLength, SamplerSpec, default_sampler
+from zoo.specs.samplers import ChainLength, SamplerSpec, default_sampler, path_sampler
 from zoo.specs.training import TrainingSpec
 
 
@@ -75,6 +75,12 @@ class TrainJobSpec(JobSpec):
         if symmetry != "none" and symmetry not in self.target.symmetries:
             msg = f"model.symmetry is {symmetry!r} and the target does not have it; use 'none', or drop what breaks it"
             raise ValueError(msg)
+        if isinstance(self.objective, ReverseKlSpec) and not self.target.energy_is_finite:
+            msg = (
+                f"objective 'reverse_kl' averages the energy over the model's samples, and most configurations of "
+                f"{self.target.kind!r} have an infinite one; this target is learnt from its data, not from its energy"
+            )
+            raise ValueError(msg)
         return self
 
     @property
@@ -102,7 +108,9 @@ class DatasetJobSpec(JobSpec):
 
     @model_validator(mode="after")
     def _sampler_moves_target(self) -> Self:
-        _require_supported(self.sampler, self)
+        reason = None if self.sampler is None else self.sampler.unsupported_reason(self.target)
+        if reason is not None:
+            raise ValueError(reason)
         return self
 
 
@@ -119,13 +127,12 @@ class ReferenceJobSpec(JobSpec):
     """Chains at each state; for ``ais`` the number of independent annealing runs is num_chains x num_draws."""
     seed: Seed = 0
 
+    @property
+    def chains(self) -> SamplerSpec:
+        """The sampler, the default filled in."""
+        return path_sampler(self.sampler, self.target)
+
     @model_validator(mode="after")
-    def _sampler_moves_target(self) -> Self:
-        _require_supported(self.sampler, self)
+    def _sampler_runs_along_a_path(self) -> Self:
+        path_sampler(self.sampler, self.target)
         return self
-
-
-def _require_supported(sampler: SamplerSpec | None, job: JobSpec) -> None:
-    reason = None if sampler is None else sampler.unsupported_reason(job.target)
-    if reason is not None:
-        raise ValueError(reason)

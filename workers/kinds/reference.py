@@ -15,13 +15,9 @@ from zoo.core.targets import HasExactFreeEnergy, Target
 from zoo.references.plan import Progress, ReferencePlan, completed
 from zoo.references.run import ReferenceResult, reference_free_energy
 from zoo.samplers.base import Beta, Chains
-from zoo.specs.errors import InvalidValueError, NoExactReferenceError
-from zoo.specs.samplers import HmcSpec, MetropolisSpec, SamplerSpec, SwendsenWangSpec
-from zoo.specs.targets.base import TargetSpec
+from zoo.specs.errors import NoExactReferenceError
 
 _SECONDS_BETWEEN_REPORTS = 0.5
-_NOT_ALONG_A_PATH = frozenset({"direct", "parallel_tempering"})
-"""Direct draws exist at the end of a path alone, and tempered replicas are states of their own."""
 
 
 class Reference(Kind):
@@ -31,7 +27,7 @@ class Reference(Kind):
         """The estimate with its diagnostics; see ``Kind.run``."""
         spec = ReferenceJobSpec.model_validate(context.spec)
         prepare_thread(context.settings.train_threads)
-        sampler = path_sampler(spec.sampler, spec.target)
+        sampler = spec.chains
         plan = ReferencePlan(spec.method, spec.num_states, spec.length)
         target, reporter = build_target(spec.target), _Reporter(context)
         reporter.say(f"{spec.method} over {spec.num_states} states with {sampler.kind} chains")
@@ -45,29 +41,6 @@ class Reference(Kind):
         result |= _exact(target, spec.target.state_beta)
         reporter.finished(result)
         return Outcome(result=result)
-
-
-def path_sampler(asked: SamplerSpec | None, target: TargetSpec) -> SamplerSpec:
-    """The chains that run at the states of a path: those ``asked`` for, or the first kind that suits the target.
-
-    Raises:
-        InvalidValueError: chains that do not run at given temperatures, or a target that no chains move.
-    """
-    if asked is not None and asked.kind in _NOT_ALONG_A_PATH:
-        msg = f"sampler {asked.kind!r} cannot run at the states of a path; use one of {', '.join(_SUITABLE)}"
-        raise InvalidValueError(msg)
-    if asked is not None:
-        return asked
-    for spec in _SUITABLE.values():
-        if spec.unsupported_reason(target) is None:
-            return spec
-    msg = f"no chains move {target.kind!r} along a path; its exact free energy is a request of its own"
-    raise InvalidValueError(msg)
-
-
-_SUITABLE: dict[str, SamplerSpec] = {
-    spec.kind: spec for spec in (SwendsenWangSpec(), MetropolisSpec(), HmcSpec(num_leapfrog=10))
-}
 
 
 @dataclass

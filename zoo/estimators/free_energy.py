@@ -18,6 +18,8 @@ from zoo.estimators.weights import Vector, as_log_weights, doubts_of_weights, ef
 from zoo.specs.errors import NumericalError
 from zoo.specs.estimate import Estimate
 
+_NEGLIGIBLE = 700.0  # exp(-700) of the largest weight is nothing, however large its logarithm's rounding
+
 
 def variational_beta_f(log_weights: Vector) -> Estimate:
     """The variational free energy -<log w> in nats, on average an upper bound on beta_f.
@@ -74,8 +76,9 @@ def importance_beta_f(log_weights: Vector) -> Estimate:
 
 
 def _not_below_rounding(standard_error: float, log_weights: Float64[np.ndarray, " sample"]) -> float:
-    """``standard_error``, but not less than the spacing of floats at the log-weights, which are known no better."""
-    return max(float(standard_error), float(np.spacing(np.abs(log_weights[np.isfinite(log_weights)]).max())))
+    """``standard_error``, but not less than the spacing of floats at the log-weights that count, or at a weight of 1."""
+    counting = log_weights[log_weights > log_weights.max() - _NEGLIGIBLE]
+    return max(float(standard_error), float(np.spacing(np.abs(counting).max(initial=1.0))))
 
 
 def _remarks(log_weights: Float64[np.ndarray, " sample"]) -> tuple[str, ...]:

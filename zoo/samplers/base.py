@@ -83,7 +83,10 @@ class Chains(ABC, Generic[StateT]):
 
     @abstractmethod
     def warm_up(self, state: StateT, num_steps: int, rng: RandomStream) -> StateT:
-        """``num_steps`` steps whose configurations are not kept; chains that adapt do so here, and no longer after."""
+        """``num_steps`` steps whose configurations are not kept; chains that adapt do so here, and no longer after.
+
+        A second call continues where the first one ended, with numbers of its own ``rng``.
+        """
 
     @abstractmethod
     def configurations(self, state: StateT) -> Num[Tensor, "chain *event"]:
@@ -108,6 +111,22 @@ class Chains(ABC, Generic[StateT]):
         return ChainSamples(
             torch.stack([draw.configurations for draw in drawn], 1), torch.stack([draw.energies for draw in drawn], 1)
         )
+
+
+class Adapting(ABC, Generic[StateT]):
+    """Chains that have learned something in ``warm_up``: a step size for each of them."""
+
+    @abstractmethod
+    def moved_to(self, state: StateT, configurations: Num[Tensor, "chain *event"]) -> StateT:
+        """The chains of ``state`` with what they have learned, chain c at row c of ``configurations``."""
+
+
+def moved_to(chains: Chains[StateT], state: StateT, configurations: Num[Tensor, "chain *event"]) -> StateT:
+    """``state`` with its chains at other ``configurations``: chains exchange places, their temperatures stay."""
+    if isinstance(chains, Adapting):
+        moved: StateT = chains.moved_to(state, configurations)
+        return moved
+    return chains.state_at(configurations)
 
 
 def repeated(chains: Chains[StateT], state: StateT, num_steps: int, rng: RandomStream) -> StateT:

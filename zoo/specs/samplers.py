@@ -161,12 +161,13 @@ class DirectSpec(SamplerSpec):
     thin: Literal[1] = 1
 
     def unsupported_reason(self, target: TargetSpec) -> str | None:
-        """The kinds that say they can."""
-        if target.kind in DIRECTLY_SAMPLED:
-            return None
-        return (
-            f"{target.kind!r} cannot be drawn from directly; those that can are {', '.join(sorted(DIRECTLY_SAMPLED))}"
-        )
+        """The kinds that can be drawn from; a mixture of densities at beta = 1 only."""
+        if target.kind not in DIRECTLY_SAMPLED:
+            known = ", ".join(sorted(DIRECTLY_SAMPLED))
+            return f"{target.kind!r} cannot be drawn from directly; those that can are {known}"
+        if target.kind == "gaussian_mixture" and target.beta != 1:
+            return f"a mixture is drawn from directly at beta = 1, and beta is {target.beta:g}; use 'hmc'"
+        return None
 
 
 DIRECTLY_SAMPLED = frozenset({"gaussian", "coupled_oscillators", "gaussian_mixture", "bars_and_stripes", "bitstrings"})
@@ -174,9 +175,31 @@ DIRECTLY_SAMPLED = frozenset({"gaussian", "coupled_oscillators", "gaussian_mixtu
 
 
 def default_sampler(target: TargetSpec) -> SamplerSpec:
-    """The chains that suit ``target`` best: direct draws, clusters, single-site updates, trajectories, in this order."""
+    """The chains that suit ``target`` best: direct draws, clusters, local updates, trajectories, in this order."""
     candidates: tuple[SamplerSpec, ...] = (DirectSpec(), SwendsenWangSpec(), MetropolisSpec(), HmcSpec())
     return next(spec for spec in candidates if spec.unsupported_reason(target) is None)
+
+
+def path_sampler(asked: SamplerSpec | None, target: TargetSpec) -> SamplerSpec:
+    """The chains that run at the states of a path to ``target``: those ``asked`` for, or the first kind that suits it.
+
+    Direct draws exist at the end of a path alone, and tempered replicas are states of their own.
+
+    Raises:
+        ValueError: chains that do not run at given temperatures, or a target that no chains move.
+    """
+    suitable = {spec.kind: spec for spec in (SwendsenWangSpec(), MetropolisSpec(), HmcSpec(num_leapfrog=10))}
+    names = ", ".join([*suitable, "heat_bath", "wolff"])
+    if asked is not None and asked.kind in {"direct", "parallel_tempering"}:
+        msg = f"sampler {asked.kind!r} cannot run at the states of a path; use one of {names}"
+        raise ValueError(msg)
+    if asked is not None and (reason := asked.unsupported_reason(target)) is not None:
+        raise ValueError(reason)
+    found = asked or next((s for s in suitable.values() if s.unsupported_reason(target) is None), None)
+    if found is None:
+        msg = f"no chains move {target.kind!r} along a path; ask for its exact free energy at /v1/targets:reference"
+        raise ValueError(msg)
+    return found
 
 
 class ChainLength(Spec):

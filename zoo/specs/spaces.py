@@ -29,8 +29,8 @@ WIRE_DTYPES: dict[SpaceKind, str] = {
 class SpaceSpec(Spec):
     """A space of configurations: its kind, the shape of one event, and what the kind needs beside them.
 
-    ``spins`` -1/+1; ``bits`` 0/1; ``categorical`` 0..num_values-1; ``reals``; ``phase_space``, shape (2 n,), n positions
-    before their n momenta; ``torus``, angles in [-pi, pi); ``particles``, shape (n, d), in free space, or in a periodic
+    ``spins`` -1/+1; ``bits`` 0/1; ``categorical`` 0..num_values-1; ``reals``; ``phase_space``, shape (2 n,), positions
+    before their momenta; ``torus``, angles in [-pi, pi); ``particles``, shape (n, d), in free space, or in a periodic
     ``box`` with coordinates in [-L_k / 2, L_k / 2).
     """
 

@@ -26,6 +26,7 @@ class BarsAndStripesSpec(TargetSpec):
         "Han et al., Phys. Rev. X 8, 031012 (2018)"
     )
     references: ClassVar[tuple[str, ...]] = ("count of the patterns, and the entropy",)
+    energy_is_finite: ClassVar[bool] = False
 
     kind: Literal["bars_and_stripes"] = "bars_and_stripes"
     shape: tuple[Side, Side]

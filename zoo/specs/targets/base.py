@@ -41,6 +41,8 @@ class TargetSpec(Spec):
     units: ClassVar[str]
     citation: ClassVar[str]
     references: ClassVar[tuple[str, ...]]
+    energy_is_finite: ClassVar[bool] = True
+    """Whether every configuration has some probability; else no model that spreads further has a finite <E>."""
 
     kind: str
     beta: float = Field(default=1.0, ge=MIN_BETA, le=MAX_BETA)
