@@ -1,6 +1,7 @@
 """Every kind of system through the service: energies, forces, exact values, and clear refusals."""
 
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -203,3 +204,72 @@ def test_a_network_on_spins_is_trained_on_bits_and_answers_in_bits(stack: Runnin
         assert found.exact.beta_f == pytest.approx(0, abs=1e-12)
         assert found.upper_bound is not None
         assert json.loads(found.model_dump_json())["beta_f"] is not None
+
+
+SHORT = {"num_chains": 48, "burn_in": 200, "num_draws": 120, "thin": 3}
+
+
+@pytest.mark.parametrize("method", ["thermodynamic_integration", "mbar", "ais"])
+def test_a_reference_job_finds_what_is_known(stack: RunningStack, method: str) -> None:
+    target = {"kind": "xy", "shape": [6], "beta": 1.2}
+    spec = {"kind": "reference", "method": method, "target": target, "num_states": 8, "length": SHORT, "seed": 2}
+    with stack.client() as client:
+        job = client.wait(client.submit(spec), timeout=120)
+    found = job.result or {}
+    assert found["method"] == method
+    assert found["reliable"], found["warnings"]
+    assert abs(found["beta_f"] - found["exact"]["beta_f"]) < 4 * found["standard_error"] < 0.4
+    assert found["diagnostics"]["lambdas"][-1] == 1
+
+
+def test_a_reference_job_answers_where_nothing_is_known_and_can_be_cancelled(stack: RunningStack) -> None:
+    spec = {
+        "kind": "reference",
+        "target": {"kind": "xy", "shape": [3, 3], "beta": 0.8},
+        "num_states": 6,
+        "length": SHORT,
+    }
+    endless = spec | {"num_states": 64, "length": {"num_chains": 500, "burn_in": 100_000, "num_draws": 100}}
+    with stack.client() as client:
+        job = client.wait(client.submit(spec), timeout=120)
+        assert (job.result or {})["standard_error"] < 0.1
+        assert "exact" not in (job.result or {})
+        running = client.submit(endless)
+        while client.job(running).state == "queued":
+            time.sleep(0.1)
+        client.cancel(running)
+        started = time.monotonic()
+        while not client.job(running).finished:
+            assert time.monotonic() - started < 15
+            time.sleep(0.1)
+        assert client.job(running).state == "cancelled"
+
+
+BAD_REFERENCES: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown method": ({"method": "guess"}, "method"),
+    "clusters in a field": ({"target": {"kind": "ising", "shape": [4], "h": 1}, "sampler": "wolff"}, "no field"),
+    "trajectories of spins": ({"sampler": "hmc"}, "lives on spins"),
+    "an unknown sampler": ({"sampler": "wolf"}, "wolff"),
+    "replicas along a path": ({"sampler": "parallel_tempering"}, "states of a path"),
+    "nothing that moves": ({"target": {"kind": "bars_and_stripes", "shape": [2, 2]}}, "no chains move"),
+    "two states": ({"num_states": 2}, "num_states"),
+    "no chains": ({"length": {"num_chains": 0}}, "num_chains"),
+    "too short for an error": ({"length": {"num_chains": 2, "num_draws": 4}}, "too few"),
+    "more than fits": ({"num_states": 512, "length": {"num_chains": 100_000, "num_draws": 100}}, "LIMIT"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_REFERENCES)
+def test_reference_jobs_that_make_no_sense_are_refused_at_the_door(stack: RunningStack, name: str) -> None:
+    changes, named = BAD_REFERENCES[name]
+    spec = {"kind": "reference", "target": {"kind": "ising", "shape": [4, 4], "beta": 0.4}} | changes
+    answer = stack.post("/v1/jobs", spec)
+    assert answer.status_code == 422, answer.text
+    assert named in answer.text
+
+
+def test_what_has_infinite_energies_is_not_trained_on_them(stack: RunningStack) -> None:
+    target = {"kind": "bars_and_stripes", "shape": [3, 3]}
+    answer = stack.post("/v1/jobs", {"kind": "train", "target": target, "model": {"family": "made"}})
+    assert answer.status_code == 422
+    assert "learnt from its data" in answer.json()["detail"]

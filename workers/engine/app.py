@@ -15,6 +15,7 @@ from workers.compute import choose_device, prepare_thread
 from workers.engine.loop import EngineLoop
 from workers.engine.models import WarmModels
 from workers.engine.operations import Engine
+from workers.engine.references import References
 from workers.logs import configure_logging
 from workers.settings import Settings, read_settings
 from workers.wakeup import configure
@@ -48,7 +49,9 @@ def build_loop(settings: Settings) -> EngineLoop:
     """The engine that the settings describe."""
     device = choose_device(settings.device)
     versions = Versions(Database(settings.resolved_database_url), BlobStore(settings.resolved_artifact_url))
-    engine = Engine(WarmModels(versions, settings.warm_models, device), device)
+    references = References(settings.engine_threads or os.cpu_count() or 1)
+    references.prepare()
+    engine = Engine(WarmModels(versions, settings.warm_models, device), device, references)
     redis = Redis.from_url(settings.resolved_redis_url, socket_connect_timeout=2, socket_timeout=10)
     info = {"name": settings.engine_name, "device": str(device), "threads": settings.engine_threads or os.cpu_count()}
     return EngineLoop(redis, engine, settings.engine_name, info)

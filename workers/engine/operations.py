@@ -20,6 +20,10 @@ from zoo.specs.targets.base import TargetSpec
 
 type_of_target: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
 
+MAX_ENERGY_ROWS = 2048
+MAX_ENERGY_PAIRS = 2**24
+"""Rows of one part of an energy, and pairs of sites in it, which bound its time where every pair interacts."""
+
 Part = dict[str, Any]
 Operation = Callable[["Engine", Part], Iterator[Part | None]]
 """Yields the parts of an answer, and None where there is none yet and the request may be given up."""
@@ -28,10 +32,10 @@ Operation = Callable[["Engine", Part], Iterator[Part | None]]
 class Engine:
     """The operations on warm models; ``progress`` between two parts is where a request can be cancelled."""
 
-    def __init__(self, models: WarmModels, device: torch.device) -> None:
+    def __init__(self, models: WarmModels, device: torch.device, references: References | None = None) -> None:
         self.models = models
         self.device = device
-        self.references = References()
+        self.references = references or References()
 
     def run(self, operation: str, payload: Part) -> Iterator[Part | None]:
         """The parts of the answer to one request; see OPERATIONS."""
@@ -81,11 +85,12 @@ def free_energy(engine: Engine, payload: Part) -> Iterator[Part]:
 
 
 def energy(engine: Engine, payload: Part) -> Iterator[Part]:
-    """One part for each tile: ``energy`` of ``samples`` under ``target``, and ``force`` when asked."""
+    """``energy`` of ``samples`` under ``target``, and ``force`` when asked, in parts of about equal work."""
     target = build_target(type_of_target.validate_python(payload["target"]))
-    for tile in tile_plan(len(payload["samples"])):
-        rows = payload["samples"][tile.start : tile.start + tile.used]
-        x = torch.tensor(rows, device=engine.device)
+    samples = payload["samples"]
+    rows = max(1, min(MAX_ENERGY_ROWS, MAX_ENERGY_PAIRS // target.space.num_sites**2))
+    for start in range(0, len(samples), rows):
+        x = torch.tensor(samples[start : start + rows], device=engine.device)
         part = {"energy": target.energy(x).cpu().numpy()}
         if payload["force"]:
             part["force"] = _continuous(target).force(x).cpu().numpy()

@@ -134,5 +134,13 @@ class ReferenceJobSpec(JobSpec):
 
     @model_validator(mode="after")
     def _sampler_runs_along_a_path(self) -> Self:
-        path_sampler(self.sampler, self.target)
+        chains = path_sampler(self.sampler, self.target)
+        own = [name for name in ("num_chains", "burn_in", "thin") if _differs_from_default(chains, name)]
+        if own:
+            msg = f"sampler.{own[0]}: how long chains run is said by 'length'; leave it out of the sampler"
+            raise ValueError(msg)
         return self
+
+
+def _differs_from_default(chains: SamplerSpec, name: str) -> bool:
+    return bool(getattr(chains, name) != type(chains).model_fields[name].default)

@@ -83,7 +83,7 @@ def _draws(context: JobContext, spec: DatasetJobSpec, target: Target) -> Iterato
     """The draws of a job's chains, each reported.
 
     Raises:
-        StoppedError: a stop was requested; it is looked for between two draws.
+        StoppedError: a stop was requested; it is looked for between any two steps.
     """
     sampler = spec.chains
     num_chains = min(sampler.num_chains, spec.n)
@@ -91,11 +91,10 @@ def _draws(context: JobContext, spec: DatasetJobSpec, target: Target) -> Iterato
     chains = build_chains(sampler, target, spec.target.state_beta)
     reporter = _Reporter(context, plan)
     reporter.begin(sampler, num_chains)
-    for number, draw in enumerate(chains.draws(num_chains, plan, RandomStream(spec.seed)), start=1):
+    drawn = chains.draws(num_chains, plan, RandomStream(spec.seed), reporter.pause)
+    for number, draw in enumerate(drawn, start=1):
         reporter.drawn(number, draw)
         yield draw
-        if context.stop_requested():
-            raise StoppedError
 
 
 def _relabelled(draw: Draw, target: Target, rng: RandomStream, number: int) -> Num[Tensor, "chain *event"]:
@@ -125,6 +124,15 @@ class _Reporter:
         line = f"{num_chains} chains of {sampler.kind}: {self.plan.burn_in} steps of burn-in, "
         line += f"then {self.plan.num_draws} draws, {self.plan.thin} steps apart"
         self.context.report(Report(progress=self._progress(0), lines=(line,)))
+
+    def pause(self) -> None:
+        """Between two steps.
+
+        Raises:
+            StoppedError: a stop was requested.
+        """
+        if self.context.stop_requested():
+            raise StoppedError
 
     def drawn(self, number: int, draw: Draw) -> None:
         """One more draw."""

@@ -99,7 +99,8 @@ def _solved(
 
     The other solvers of pymbar hand its own options to scipy, which warns of them.
     """
-    protocol = ({"method": "adaptive", "tol": 1e-9, "options": {"min_sc_iter": 0, "maxiter": 500}},)
+    options = {"min_sc_iter": 0, "maxiter": 500}
+    protocol = ({"method": "adaptive", "tol": 1e-9, "options": options, "continuation": None},)
     f, _ = _solvers().solve_mbar(u, counts, guess - guess[0], protocol)
     return np.asarray(f, dtype=np.float64)
 

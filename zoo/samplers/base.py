@@ -1,7 +1,7 @@
 """What every Markov chain here is: chains side by side on one target, a step at a time, all randomness an argument."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar, final
 
@@ -18,7 +18,14 @@ StateT = TypeVar("StateT")
 Beta = float | Float64[Tensor, " chain"]
 """One inverse temperature for all chains, or one for each: then chains are laid out in rows of a known number."""
 
-_START = 2**63 - 1  # the parts of a stream below are those of steps
+PORTION = 64
+"""Steps of a burn-in that are made at once."""
+
+_START, _WARM_UP = 2**63 - 1, 2**63 - 2  # the parts of a stream below are those of steps
+
+
+def nothing() -> None:
+    """Nothing: the pause of a run that nobody ends."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,8 @@ class ChainSamples:
 class Chains(ABC, Generic[StateT]):
     """Markov chains with the stationary distribution exp(-beta E) / Z of one target; chain c has its own beta_c.
 
-    Step t = 0, 1, .. of a run takes its random numbers from ``rng.spawn(t)``, the start from a stream of its own: a
-    run is a pure function of (target, beta, number of chains, plan, rng).
+    Step t = 0, 1, .. after the burn-in takes its random numbers from ``rng.spawn(t)``, start and burn-in from streams of
+    their own: a run is a pure function of (target, beta, number of chains, plan, rng).
     """
 
     def __init__(self, target: Target, beta: Beta) -> None:
@@ -93,14 +100,21 @@ class Chains(ABC, Generic[StateT]):
         """Where the chains are, as configurations of the target's space."""
 
     @final
-    def draws(self, num_chains: int, plan: RunPlan, rng: RandomStream) -> Iterator[Draw]:
-        """The kept configurations of a run, one draw of all chains at a time, oldest first."""
-        state = self.warm_up(self.init(num_chains, rng.spawn(_START)), plan.burn_in, rng)
-        time = plan.burn_in
-        for _ in range(plan.num_draws):
-            for _ in range(plan.thin):
+    def draws(
+        self, num_chains: int, plan: RunPlan, rng: RandomStream, pause: Callable[[], None] = nothing
+    ) -> Iterator[Draw]:
+        """The kept configurations of a run, one draw of all chains at a time, oldest first.
+
+        ``pause`` is called between any two steps, and every PORTION steps of the burn-in: it may raise to end the run.
+        """
+        state = self.init(num_chains, rng.spawn(_START))
+        for begun in range(0, plan.burn_in, PORTION):
+            state = self.warm_up(state, min(PORTION, plan.burn_in - begun), rng.spawn(_WARM_UP).spawn(begun))
+            pause()
+        for draw in range(plan.num_draws):
+            for time in range(draw * plan.thin, (draw + 1) * plan.thin):
                 state, _ = self.step(state, rng.spawn(time))
-                time += 1
+                pause()
             configurations = self.configurations(state)
             yield Draw(configurations, self.target.energy(configurations))
 

@@ -17,7 +17,7 @@ from zoo.references.plan import Method, Progress, ReferencePlan, completed
 from zoo.references.run import ReferenceResult, reference_free_energy
 from zoo.samplers.base import Beta, Chains
 from zoo.specs.errors import InvalidValueError, LimitExceededError
-from zoo.specs.samplers import ChainLength, HmcSpec, MetropolisSpec
+from zoo.specs.samplers import ChainLength, HmcSpec, MetropolisSpec, SwendsenWangSpec
 from zoo.specs.targets.base import TargetSpec
 from zoo.specs.targets.coulomb_gas import CoulombGasSpec
 from zoo.specs.targets.ising import IsingSpec
@@ -174,3 +174,17 @@ def test_plans_that_cannot_be_run_are_refused() -> None:
         ReferencePlan("mbar", 2, ChainLength())
     with pytest.raises(LimitExceededError, match="at most 100000000 samples"):
         ReferencePlan("mbar", 24, ChainLength(num_chains=100_000, num_draws=1000))
+
+
+def test_states_that_hardly_overlap_end_in_doubts_and_not_in_a_crash() -> None:
+    spec = IsingSpec(shape=(16, 16), beta=1.0)
+    plan = ReferencePlan("mbar", 3, ChainLength(num_chains=20, burn_in=10, num_draws=20, thin=1))
+    estimate = completed(
+        reference_free_energy(build_target(spec), 1.0, plan, swendsen_wang_of, RandomStream(1))
+    ).estimate
+    assert not estimate.reliable
+    assert any("overlap" in warning for warning in estimate.warnings)
+
+
+def swendsen_wang_of(target: Target, beta: Beta) -> Chains[Any]:
+    return build_chains(SwendsenWangSpec(), target, beta)
