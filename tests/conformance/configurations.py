@@ -1,6 +1,6 @@
 """Random configurations of any space: where targets are measured."""
 
-from math import pi
+from math import ceil, pi
 
 import torch
 from torch import Tensor
@@ -20,3 +20,15 @@ def random_configurations(space: Space, number: int, seed: int = 1) -> Tensor:
         return space.box * (torch.rand(shape, generator=generator, dtype=torch.float64) - 0.5)
     x = 1.5 * torch.randn(shape, generator=generator, dtype=torch.float64)
     return space.canonical(x) if isinstance(space, Particles) else x
+
+
+def spread_configurations(space: Space, number: int, seed: int = 1) -> Tensor:
+    """The same, but particles near points of a cubic lattice, so that none overlap and forces are mild."""
+    if not isinstance(space, Particles):
+        return random_configurations(space, number, seed)
+    side = ceil(space.num_particles ** (1 / space.dimension) - 1e-9)
+    spacing = torch.full((space.dimension,), 1.3, dtype=torch.float64) if space.box is None else space.box / side
+    points = torch.cartesian_prod(*[torch.arange(side)] * space.dimension).reshape(-1, space.dimension)
+    generator = torch.Generator().manual_seed(seed)
+    jitter = torch.rand(number, *space.event_shape, generator=generator, dtype=torch.float64) - 0.5
+    return space.canonical((points[: space.num_particles] + 0.3 * jitter) * spacing)

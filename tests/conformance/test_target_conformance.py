@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from tests.conformance.cases import TARGET_SPECS
-from tests.conformance.configurations import random_configurations
+from tests.conformance.configurations import random_configurations, spread_configurations
 from tests.conformance.simple_models import simple_model
 from tests.conformance.symmetries import SYMMETRIES, images
 from zoo.catalog import AnyTarget, build_objective, build_target
@@ -21,6 +21,7 @@ from zoo.specs.objectives import ReverseKlSpec
 from zoo.specs.samplers import DIRECTLY_SAMPLED, default_sampler
 from zoo.specs.targets.base import Symmetry, TargetSpec
 from zoo.specs.targets.ising import IsingSpec
+from zoo.specs.targets.lennard_jones import LennardJonesSpec
 from zoo.specs.training import TrainingSpec
 from zoo.training.trainer import Trainer, train
 
@@ -31,16 +32,30 @@ PER_WHAT = ("energy_per_site", "energy_per_particle", "energy")
 every_target = pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.model_dump_json(exclude_defaults=True)[:120])
 
 
-def moved_energies(target: Target, spec: TargetSpec, symmetry: Symmetry, x: Tensor) -> list[float]:
-    """The largest relative change of energy under each generator of a symmetry."""
+def energy_stays(target: Target, spec: TargetSpec, symmetry: Symmetry, x: Tensor) -> list[bool]:
+    """Whether the energies of ``x`` stay, to rounding, under each generator of a symmetry; empty where it has none."""
     before = target.energy(x)
     scale = before.abs().clamp_min(1)
-    changes = []
+    stays = []
     for image in images(symmetry, x, spec, target.space):
         after = target.energy(image)
         same = (after == before) | ((after - before).abs() / scale < 1e-8)
-        changes.append(0.0 if bool(same.all()) else 1.0)
-    return changes
+        stays.append(bool(same.all()))
+    return stays
+
+
+def wrong_forces(target: ContinuousTarget, x: Tensor, force: Tensor) -> list[str]:
+    """The routes that disagree with ``force``: reverse differentiation, and the change of energy along a direction."""
+    position = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(target.energy(position).sum(), position)
+    largest = gradient.abs().flatten(1).amax(1).reshape(-1, *[1] * (x.ndim - 1))
+    wrong = [] if bool(((force + gradient).abs() <= 1e-9 * gradient.abs() + 1e-11 * largest).all()) else ["autograd"]
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(6), dtype=x.dtype)
+    step = 1e-6
+    ahead, behind = (target.energy(x + sign * step * direction) for sign in (1, -1))
+    slope = -(force * direction).flatten(1).sum(1)
+    off = ((ahead - behind) / (2 * step) - slope).abs()
+    return wrong if bool((off <= 1e-4 * slope.abs() + 1e-5 * largest.flatten()).all()) else [*wrong, "differences"]
 
 
 def exact_beta_f(target: Target, beta: float) -> float | None:
@@ -81,25 +96,19 @@ class TestTarget:
         assert isinstance(target, ContinuousTarget) != spec.space.is_discrete
         if not isinstance(target, ContinuousTarget):
             return
-        x = random_configurations(target.space, 6, seed=3).requires_grad_()
-        (gradient,) = torch.autograd.grad(target.energy(x).sum(), x)
-        force = target.force(x.detach())
-        assert force.dtype == torch.float64
-        assert torch.allclose(force, -gradient, rtol=1e-8, atol=1e-8 * float(gradient.abs().max()))
-        with torch.inference_mode():
-            assert torch.allclose(target.force(x.detach()), force)
-        direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(6), dtype=x.dtype)
-        step = 1e-6
-        ahead, behind = (target.energy(x.detach() + sign * step * direction) for sign in (1, -1))
-        slope = -(force * direction).flatten(1).sum(1)
-        assert torch.allclose((ahead - behind) / (2 * step), slope, rtol=1e-4, atol=1e-5 * float(slope.abs().max()))
+        for x in (spread_configurations(target.space, 6), random_configurations(target.space, 6)):
+            force = target.force(x)
+            assert force.dtype == torch.float64
+            assert wrong_forces(target, x, force) == []
+            with torch.inference_mode():
+                assert torch.allclose(target.force(x), force, rtol=1e-12)
 
     @pytest.mark.parametrize("symmetry", SYMMETRIES)
     def test_claimed_symmetry_is_the_measured_one(self, spec: TargetSpec, symmetry: Symmetry) -> None:
         target = build_target(spec)
         assert target.symmetries == spec.symmetries
-        changes = moved_energies(target, spec, symmetry, some_configurations(target, spec, 60))
-        assert (symmetry in target.symmetries) == (bool(changes) and max(changes) == 0)
+        stays = energy_stays(target, spec, symmetry, some_configurations(target, spec, 60))
+        assert (symmetry in target.symmetries) == (bool(stays) and all(stays))
 
     def test_observables_are_one_number_for_each_configuration(self, spec: TargetSpec) -> None:
         target = build_target(spec)
@@ -201,7 +210,18 @@ def _spread(target: Target) -> float:
 def test_a_claim_of_symmetry_in_a_field_would_be_caught() -> None:
     spec = IsingSpec(shape=(3, 3), h=1e-6)
     target = build_target(spec)
-    assert moved_energies(target, spec, "z2", random_configurations(target.space, 60)) == [1.0]
+    assert energy_stays(target, spec, "z2", random_configurations(target.space, 60)) == [False]
+
+
+def test_a_force_without_a_part_of_it_would_be_caught() -> None:
+    spec = LennardJonesSpec(n=8, density=0.1, switching=1.5)
+    target = build_target(spec)
+    assert isinstance(target, ContinuousTarget)
+    without_switching = build_target(spec.model_copy(update={"switching": None}))
+    assert isinstance(without_switching, ContinuousTarget)
+    x = spread_configurations(target.space, 6)
+    assert wrong_forces(target, x, target.force(x)) == []
+    assert wrong_forces(target, x, without_switching.force(x)) == ["autograd", "differences"]
 
 
 @every_target
