@@ -75,11 +75,28 @@ def job_facts(job: Job) -> Table:
             "finished": job.finished_at,
             "target": job.spec.get("target"),
             "model": job.spec.get("model"),
-            **{name: value for name, value in job.metrics.items() if name != "step"},
-            "result": f"{published[0]} version {published[1]}" if published else job.result,
+            **{name: value for name, value in job.metrics.items() if name != "step" and name not in (job.result or {})},
+            "result": f"{published[0]} version {published[1]}" if published else None,
+            **(_outcome(job.result) if job.result and not published else {}),
             "error": (job.error.detail or job.error.title) if job.error else None,
         }
     )
+
+
+def _outcome(result: Mapping[str, Any]) -> dict[str, object]:
+    """What a job found, its evidence in short; all of it is in the answer as JSON."""
+    shown = {name: value for name, value in result.items() if name not in {"diagnostics", "exact", "sampler"}}
+    if "beta_f" in result:
+        shown.pop("standard_error", None)
+        shown["beta_f"] = with_error(result["beta_f"], result.get("standard_error"))
+    if (exact := result.get("exact")) is not None:
+        shown["exact"] = f"{exact['beta_f']:.10g} ({exact['method']})"
+        if result.get("standard_error"):
+            shown["deviation"] = f"{(result['beta_f'] - exact['beta_f']) / result['standard_error']:+.2f} sigma"
+    if isinstance(observables := shown.pop("observables", None), Mapping):
+        shown |= {name: with_error(o.get("mean"), o.get("standard_error")) for name, o in observables.items()}
+    shown["warnings"] = "\n".join(result.get("warnings") or ())
+    return {name.replace("_", " ") if name != "beta_f" else name: value for name, value in shown.items()}
 
 
 def version_table(versions: Iterable[Version]) -> Table | Text:

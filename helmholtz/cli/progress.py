@@ -81,6 +81,8 @@ class TrainingProgress:
         return beta is not None and self._target_beta is not None and beta < self._target_beta * (1 - 1e-9)
 
     def _advance(self, progress: dict[str, Any]) -> None:
+        if progress.get("step") is None and progress.get("fraction") is not None:  # a job that counts no steps
+            progress = progress | {"step": round(100 * progress["fraction"]), "max_steps": 100}
         self._progress = progress
         left, goal = progress.get("eta_seconds"), progress.get("max_steps")
         self._eta = "" if left is None else f"{left:.0f} s left"
@@ -91,9 +93,11 @@ class TrainingProgress:
         """One line for each tenth of the way, once the numbers of that step are there."""
         step, goal = self._progress.get("step"), self._progress.get("max_steps")
         tenth = int(10 * (self._progress.get("fraction") or 0))
-        if tenth > self._tenth and self._metrics.get("step") == step:
+        stage = self._progress.get("stage")
+        if tenth > self._tenth and (stage is not None or self._metrics.get("step") == step):
             self._tenth = tenth
-            self._say(f"step {step}/{goal or '?'}  {self.numbers()}  {self._eta}")
+            done = f"{step} %, {stage}" if stage is not None else f"step {step}/{goal or '?'}"
+            self._say(f"{done}  {self.numbers()}  {self._eta}")
 
     def _say(self, text: str) -> None:
         if not self._console.is_terminal:

@@ -69,6 +69,14 @@ def test_the_command_lines_do_what_they_say(code: str, tmp_path: Path) -> None:
     assert (tmp_path / "spins.npy").exists()
 
 
+def test_the_systems_answer_on_the_command_line(code: str, tmp_path: Path) -> None:
+    script = next(block for block in blocks("bash", code) if "helmholtz reference" in block)
+    output = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
+    assert "-17.883333671" in output  # of twenty spins that all interact, at beta = 1
+    assert "sampler" in output
+    assert "digits" in output
+
+
 def test_the_readme_says_only_commands_that_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (README.parent / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"\bmake ([a-z]+)\b", README.read_text()))

@@ -56,6 +56,7 @@ _MAX_LATERAL = 300.0  # of the exponent s mu 2 phi^2 at the end of the grid
 _STEP = 0.4  # in units of 1 / sqrt(curvature): the trapezoidal error of a Gaussian is then e^-123
 _LARGEST_CUT, _SMALLEST_CUT = 1e-5, 1e-12  # epsilon
 _RANK_CUT = 1e-13  # of the ring's bond
+_SMALLEST = 1e-300  # of an eigenvalue, relative to the largest
 _TOLERANCE = 1e-9  # change of ln Z by the last refinement; each step leaves a 10th to a 100th of the error
 
 Array = Float64[np.ndarray, "..."]
@@ -110,15 +111,26 @@ def phi4_moments(mass_squared: float, coupling: float, shape: tuple[int, ...], s
     width, bonds, length = row
     site = _Site(mass_squared, coupling, bonds, share)
     allowed = _TOLERANCE * max(1.0, prod(shape) / 100)
-    cut, previous = _LARGEST_CUT, inf
-    while abs((found := _Ring(site, width, cut).log_trace(length)) - previous) > allowed:
-        cut, previous = cut / 10, found
-        if cut < _SMALLEST_CUT:
-            msg = f"the transfer matrix did not converge to {_TOLERANCE:g} in ln Z"
-            raise ValueError(msg)
-    log_trace, mean, variance, squared = (float(a) for a in _Ring(site, width, cut).moments(length))
-    log_z = log_trace + length * width * (site.log_largest - site.lowest)
+    log_trace, mean, variance, squared = (float(a) for a in _converged(site, width, length, allowed).moments(length))
+    log_z = log_trace + length * width * (site.log_largest - site.lowest + site.log_bond)
     return Phi4Moments(log_z, mean, variance, squared / width)
+
+
+def _converged(site: "_Site", width: int, length: int, allowed: float) -> "_Ring":
+    """The ring with so many levels that more of them change ln Z by at most ``allowed``."""
+    ring, cut = _Ring(site, width, _LARGEST_CUT), _LARGEST_CUT
+    previous = ring.log_trace(length)
+    while cut > _SMALLEST_CUT:
+        cut /= 10
+        finer = _Ring(site, width, cut)
+        if finer.number == ring.number:
+            continue  # the same lists of levels: that nothing changes says nothing
+        found = finer.log_trace(length)
+        if abs(found - previous) <= allowed:
+            return finer
+        ring, previous = finer, found
+    msg = f"the transfer matrix did not converge to {_TOLERANCE:g} in ln Z"
+    raise ValueError(msg)
 
 
 class _Site:
@@ -130,6 +142,7 @@ class _Site:
         step = 2 * half[0]
         weight = half**2 * (mass_squared + coupling * half**2 + 2 * share * bonds)
         self.lowest = float(weight.min())
+        self.well = float(half[np.argmin(weight)])
         root = np.exp((self.lowest - weight) / 2)
         near, far = (step * root[:, None] * np.exp(-((half[:, None] - s * half) ** 2)) * root for s in (1, -1))
         levels = [np.linalg.eigh(near + sign * far) for sign in (1, -1)]
@@ -145,16 +158,21 @@ class _Site:
         self.odd = kept >= len(half)
         self.grid = np.concatenate([-half[::-1], half])
         self.waves = vectors[:, kept] * np.exp(self.log_levels / 2)  # sqrt(l_a) u_a
-        self.bond = self._low_rank_bond(bonds, share)
+        self.log_bond, self.bond = self._low_rank_bond(bonds, share)
 
-    def _low_rank_bond(self, bonds: int, share: float) -> Float64[np.ndarray, "point rank"]:
-        """q_k(x): what is left out is small against the density sum_a l_a u_a^2, the largest that it is used with."""
+    def _low_rank_bond(self, bonds: int, share: float) -> tuple[float, Float64[np.ndarray, "point rank"]]:
+        """c and q_k(x) of r(x, y) = e^c sum_k q_k(x) q_k(y), e^c the largest eigenvalue of density^(1/2) r density^(1/2).
+
+        Between deep wells r is far above the range of floats, and without e^c the elements of M are about 1.  What is
+        left out is small against the density sum_a l_a u_a^2, the largest that r is used with.
+        """
         x, density = self.grid, np.maximum((self.waves**2).sum(1), 1e-300)
         exponent = -bonds * ((x[:, None] - x) ** 2 - share * (x[:, None] ** 2 + x**2))
         root = np.sqrt(density)
         values, vectors = np.linalg.eigh(root[:, None] * np.exp(exponent) * root)
         kept = values > _RANK_CUT * values[-1]
-        return np.asarray(vectors[:, kept] * np.sqrt(values[kept]) / root[:, None])
+        scaled = np.sqrt(values[kept] / values[-1])
+        return log(values[-1]), np.asarray(vectors[:, kept] * scaled / root[:, None])
 
     def matrices(self, levels: int, insert: Float64[np.ndarray, " point"]) -> Float64[np.ndarray, "a b k l"]:
         """sum_x f(x) sqrt(l_a) u_a(x) sqrt(l_b) u_b(x) q_k(x) q_l(x) for f = ``insert`` and the first levels."""
@@ -201,7 +219,8 @@ class _Ring:
                 "field is correlated over too long a distance, or too strongly within a row"
             )
             raise ValueError(msg)
-        self._site, self._levels = site, 1 + int(lists.max())
+        self.number = len(lists)
+        self._width, self._site, self._levels = width, site, 1 + int(lists.max())
         first = width - width // 2
         self._left, self._left_of = np.unique(lists[:, :first], axis=0, return_inverse=True)
         # (A B)^T = B A for these symmetric matrices: the second half is tabulated from its end, as the first one is
@@ -214,14 +233,17 @@ class _Ring:
         """Ln tr M^L."""
         a, b = self._tables(np.ones_like(self._site.grid), 0)
         spectra = [np.linalg.eigvalsh(self._elements([(1, a[0], b[0])], sector)) for sector in self._sectors]
-        values = np.maximum(np.concatenate(spectra), 1e-300)
+        values = np.concatenate(spectra)
         largest = values.max()
-        return float(np.log(np.exp(length * np.log(values / largest)).sum()) + length * np.log(largest))
+        return float(np.log(np.exp(length * np.log(_relative(values, largest))).sum()) + length * np.log(largest))
 
     def moments(self, length: int) -> Float64[np.ndarray, "4"]:
-        """Ln tr M^L, the mean and variance of the lattice's sum of phi^4, and the mean of a row's sum of phi^2."""
-        x = self._site.grid
-        a, b = self._tables(-(x**4), 2)
+        """Ln tr M^L, the mean and variance of the lattice's sum of phi^4, and the mean of a row's sum of phi^2.
+
+        phi^4 is measured from its value c in the wells, so that the variance keeps its digits where these are deep.
+        """
+        x, c4 = self._site.grid, self._site.well**4
+        a, b = self._tables(c4 - x**4, 2)
         c, d = self._tables(x * x, 1)
         orders = (
             [(1, a[0], b[0])],
@@ -233,7 +255,8 @@ class _Ring:
         largest = max(float(block.values.max()) for block in blocks)
         z0, z1, z2, squared = np.sum([block.traces(length, largest) for block in blocks], axis=0)
         mean = -z1 / z0
-        return np.array([log(z0) + length * log(largest), mean, z2 / z0 - mean**2, squared / z0])
+        quartic = mean + length * self._width * c4
+        return np.array([log(z0) + length * log(largest), quartic, z2 / z0 - mean**2, squared / z0])
 
     def _tables(self, exponent: Float64[np.ndarray, " point"], order: int) -> tuple[list[Array], list[Array]]:
         """Products over the halves, with a factor exp(delta f) at each site, and their first derivatives in delta."""
@@ -271,16 +294,21 @@ class _Block:
         m, first, second, squared = elements
         values, v = np.linalg.eigh(m)
         second, squared = (np.einsum("ij,ij->j", v, a @ v) for a in (second, squared))
-        return cls(np.maximum(values, 1e-300), v.T @ first @ v, second, squared)
+        return cls(values, v.T @ first @ v, second, squared)
 
     def traces(self, length: int, largest: float) -> Float64[np.ndarray, "4"]:
         """Tr M^L with its first two derivatives, and tr M^(L-1) M_squared; all divided by largest^L."""
-        values = self.values / largest
+        values = _relative(self.values, largest)
         power = np.exp((length - 1) * np.log(values)) / largest
         pairs = _pair_sum(values, length - 1) / largest**2
         slope = power @ np.diag(self.first)
         curvature = power @ self.second + (self.first**2 * pairs).sum()
-        return np.array([power @ self.values, length * slope, length * curvature, power @ self.squared])
+        return np.array([largest * (power @ values), length * slope, length * curvature, power @ self.squared])
+
+
+def _relative(values: Float64[np.ndarray, " state"], largest: float) -> Float64[np.ndarray, " state"]:
+    """``values`` / ``largest``; what rounding left at or below 0 is made as small as a float may be."""
+    return np.maximum(values / largest, _SMALLEST)
 
 
 def _pair_sum(values: Float64[np.ndarray, " state"], terms: int) -> Float64[np.ndarray, "state state"]:

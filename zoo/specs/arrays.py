@@ -15,13 +15,15 @@ Inside = NDArray[np.bool_]
 CENTER_TOLERANCE = 1e-4
 """Largest distance of a centre of mass from the origin, relative to the largest coordinate (or to 1): float32 sums."""
 
-_ROUNDING = 1 + 1e-6  # pi is below its own float32
+_ROUNDING = 1 + 1e-6  # pi is below its own float32; what lies this far out is wrapped
 
 
 def as_configurations(array: Array, space: SpaceSpec, name: str = "samples") -> Array:
     """``array`` as configurations of ``space``, shape (n, *event_shape), n >= 1.
 
-    Discrete spaces give the space's wire dtype; the others float32 when that came, else float64.
+    Discrete spaces give the space's wire dtype; the others float32 when that came, else float64.  Intervals of angles
+    and of periodic boxes are half-open: a value at their upper end, or beyond an end by no more than a rounding to
+    float32, is accepted and moved by one period, in its own precision.
 
     Raises:
         InvalidValueError: a wrong shape, or a value outside the space, naming the first offender.
@@ -40,7 +42,20 @@ def as_configurations(array: Array, space: SpaceSpec, name: str = "samples") -> 
         _refuse(path, f"is {value}; {space.kind} are {allowed}", allowed)
     if space.is_discrete:
         return array.astype(space.wire_dtype)
-    return array if array.dtype == np.float32 else array.astype(np.float64)
+    kept = array if array.dtype == np.float32 else array.astype(np.float64)
+    if space.kind == "torus":
+        return _wrapped(kept, np.array(pi))
+    return kept if space.box is None else _wrapped(kept, np.array(space.box) / 2)
+
+
+def _wrapped(x: Array, half: NDArray[np.float64]) -> Array:
+    """x with what is not in [-half, half) moved by the period 2 half; what is inside is left as it is, bit for bit."""
+    exact = x.astype(np.float64)
+    if ((exact >= -half) & (exact < half)).all():
+        return x
+    moved = np.where(exact >= half, exact - 2 * half, np.where(exact < -half, exact + 2 * half, exact)).astype(x.dtype)
+    outside = (moved.astype(np.float64) < -half) | (moved.astype(np.float64) >= half)  # rounded back over the end
+    return np.where(outside, np.nextafter(moved, np.zeros_like(moved)), moved)
 
 
 def _inside(array: Array, space: SpaceSpec) -> tuple[str, Inside]:

@@ -83,9 +83,9 @@ class StateConflictError(HelmholtzError):
 
 
 class CapabilityMissingError(StateConflictError):
-    """The model family cannot do what was asked."""
+    """The model family, or the physical system, does not have what was asked for."""
 
-    title = "The model family cannot do this"
+    title = "This model or system cannot do that"
     reason = "CAPABILITY_MISSING"
 
 

@@ -1,7 +1,7 @@
 """The spaces that configurations live in, as data: what a target has and what a model accepts."""
 
 from math import prod
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,9 @@ DISCRETE: frozenset[SpaceKind] = frozenset({"spins", "bits", "categorical"})
 
 MAX_CATEGORIES = 256
 """Most values of one categorical variable: they travel as uint8."""
+
+Sides = tuple[Annotated[float, Field(gt=0)], ...]
+"""Side lengths of a periodic box, one for each axis."""
 
 WIRE_DTYPES: dict[SpaceKind, str] = {
     "spins": "int8",
@@ -38,7 +41,7 @@ class SpaceSpec(Spec):
     event_shape: tuple[int, ...]
     num_values: int | None = Field(default=None, ge=2, le=MAX_CATEGORIES)
     """Values of each categorical variable; None for the other kinds."""
-    box: tuple[float, ...] | None = None
+    box: Sides | None = None
     """Side lengths of the periodic box of particles; None for particles in free space and the other kinds."""
     centered: bool = False
     """Particles whose centre of mass is fixed: sum_i x_i = 0, with the Euclidean measure of that (n-1) d dimensional
@@ -46,17 +49,35 @@ class SpaceSpec(Spec):
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:
-        _require((self.kind == "categorical") == (self.num_values is not None), "num_values", "categorical spaces")
-        _require(self.kind == "particles" or not (self.box or self.centered), "box and centered", "particles")
+        self._require(
+            (self.kind == "categorical") == (self.num_values is not None),
+            f"num_values is {self.num_values}; categorical spaces have one, 2 to {MAX_CATEGORIES}, and no other has",
+        )
         if self.kind == "particles":
-            dimension = self.event_shape[-1]
-            _require(len(self.event_shape) == 2, "event_shape (n, d)", "particles")
-            _require(self.box is None or len(self.box) == dimension, "box of one length for each axis", "particles")
-            _require(self.box is None or not self.centered, "centered", "particles in free space")
+            self._check_particles()
+        else:
+            of_particles = self.box is None and not self.centered
+            self._require(of_particles, "box and centered belong to particles; leave them out")
         if self.kind == "phase_space":
             even = len(self.event_shape) == 1 and self.event_shape[0] % 2 == 0
-            _require(even, "event_shape (2 n,)", "phase space")
+            shape = "configurations (2 n,) were expected, n positions and then their n momenta"
+            self._require(even, f"one configuration has shape {self.event_shape}; {shape}")
         return self
+
+    def _check_particles(self) -> None:
+        shape = f"one configuration has shape {self.event_shape}"
+        self._require(len(self.event_shape) == 2, f"{shape}; (n, d) was expected, n particles in d dimensions")
+        if self.box is None:
+            return
+        came = f"box has {len(self.box)} {'side' if len(self.box) == 1 else 'sides'} ({_listed(self.box)})"
+        dimension = self.event_shape[-1]
+        self._require(len(self.box) == dimension, f"{came} and {shape}; one side for each of {dimension} axes is needed")
+        self._require(not self.centered, f"{came} and centered is true; a centre of mass is fixed in free space alone")
+
+    def _require(self, holds: bool, what: str) -> None:  # noqa: FBT001 - a condition
+        if not holds:
+            msg = f"the space is {self.kind!r}: {what}"
+            raise ValueError(msg)
 
     @property
     def num_sites(self) -> int:
@@ -79,7 +100,5 @@ class SpaceSpec(Spec):
         return WIRE_DTYPES[self.kind]
 
 
-def _require(holds: bool, what: str, of: str) -> None:  # noqa: FBT001 - a condition
-    if not holds:
-        msg = f"{what} belongs to {of}, and must be given there"
-        raise ValueError(msg)
+def _listed(sides: tuple[float, ...]) -> str:
+    return ", ".join(f"{side:g}" for side in sides)
