@@ -3,8 +3,8 @@
     python -m benchmarks.exact_references [--output docs/results]
 
 Route 1 is what the service answers.  Route 2 uses the target's energy function alone wherever that is possible: a sum
-over all configurations, or a midpoint rule in all coordinates at once; so it shares no formula with route 1.  Where that
-would take too many points it is another derivation, or a published number, named in the table.
+over all configurations, or a midpoint rule in all coordinates at once; so it shares no formula with route 1.  Where
+that would take too many points it is another derivation, or a published number, named in the table.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from models_registry.pages import AnyRow, Listing, Page
 from models_registry.tables import datasets
 from zoo.specs.base import Spec
 from zoo.specs.datasets import LabelledSamples
-from zoo.specs.errors import CorruptArtifactError, InvalidValueError, NotFoundError, StateConflictError
+from zoo.specs.errors import CorruptArtifactError, FieldError, InvalidValueError, NotFoundError, StateConflictError
 from zoo.specs.spaces import SpaceSpec
 
 _MAX_SHOWN = 10
@@ -59,11 +59,9 @@ def validate_dataset_name(name: str) -> str:
     """
     if not MODEL_NAME.fullmatch(name):
         shown = ascii(name if len(name) <= _LONGEST_NAME_SHOWN else name[: _LONGEST_NAME_SHOWN - 3] + "...")
-        msg = (
-            f"name: {shown} is not the name of a dataset; expected 1 to 63 of a-z, 0-9, '.', '_' and '-', "
-            "the first a letter or a digit"
-        )
-        raise InvalidValueError(msg)
+        allowed = "1 to 63 of a-z, 0-9, '.', '_' and '-', the first a letter or a digit"
+        msg = f"{shown} is not the name of a dataset; expected {allowed}"
+        raise InvalidValueError(f"name: {msg}", errors=(FieldError("name", msg, allowed),))
     return name
 
 

@@ -38,8 +38,7 @@ def check_samples(n: int, space: SpaceSpec, settings: Settings) -> None:
     Raises:
         LimitExceededError: it has more.
     """
-    largest = settings.max_sample_values // space.num_sites
-    _check(n, largest, "n", f"{n} samples of {space.num_sites} sites", "MAX_SAMPLE_VALUES")
+    _check_values(n, space, settings.max_sample_values, "MAX_SAMPLE_VALUES")
 
 
 def check_estimate(n: int, space: SpaceSpec, settings: Settings) -> None:
@@ -48,8 +47,7 @@ def check_estimate(n: int, space: SpaceSpec, settings: Settings) -> None:
     Raises:
         LimitExceededError: it draws more.
     """
-    largest = settings.max_estimate_values // space.num_sites
-    _check(n, largest, "n", f"{n} samples of {space.num_sites} sites", "MAX_ESTIMATE_VALUES")
+    _check_values(n, space, settings.max_estimate_values, "MAX_ESTIMATE_VALUES")
 
 
 def check_model(spec: ModelSpec, space: SpaceSpec, settings: Settings) -> None:
@@ -71,6 +69,15 @@ def _check_chains(spec: ReferenceJobSpec, space: SpaceSpec, settings: Settings) 
     largest = settings.max_sample_values // space.num_sites
     asked = f"{spec.length.num_chains} chains of {space.num_sites} sites"
     _check(spec.length.num_chains, largest, "length.num_chains", asked, "MAX_SAMPLE_VALUES")
+
+
+def _check_values(n: int, space: SpaceSpec, most: int, setting: str) -> None:
+    if n > (largest := most // space.num_sites):
+        msg = (
+            f"{n} samples of {space.num_sites} sites asked; at most {largest} are allowed here, "
+            f"{most} numbers in all (setting {PREFIX}{setting})"
+        )
+        raise LimitExceededError(f"n: {msg}", errors=(FieldError("n", msg, f"at most {largest}"),))
 
 
 def _check(value: int, largest: int, path: str, asked: str, setting: str) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from helmholtz.arrays import Array, to_npy
 from helmholtz.errors import InvalidArgumentError
 
+_WORDS: dict[type, str] = {list: "a list", bool: "true or false", int: "a number", float: "a number"}
+
 
 def document(text: str, name: str, tag: str | None = None) -> dict[str, Any]:
     """The JSON object that ``text`` is, or that the file of ``@FILE`` holds, or ``{tag: text}`` for a bare word.
@@ -27,7 +29,8 @@ def document(text: str, name: str, tag: str | None = None) -> dict[str, Any]:
         msg = f"{source} is not JSON: {error}; give a JSON object, @FILE{example}"
         raise InvalidArgumentError(msg) from None
     if not isinstance(value, dict):
-        msg = f'{source} is {type(value).__name__}; expected a JSON object {{"name": value, ...}}'
+        came = "null" if value is None else _WORDS.get(type(value), "text")
+        msg = f'{source} is {came}; expected a JSON object {{"name": value, ...}}'
         raise InvalidArgumentError(msg)
     return value
 

@@ -9,6 +9,7 @@ from helmholtz.cli import display
 from helmholtz.cli.inputs import check_output, document, override, read_samples, write_arrays
 from helmholtz.cli.jobs import follow
 from helmholtz.cli.session import session
+from helmholtz.errors import InvalidArgumentError
 
 app = typer.Typer(help="What can be trained, and on which physical systems.", no_args_is_help=True)
 
@@ -100,12 +101,16 @@ def reference(
     helmholtz reference --target ising --set target.shape=8,8 --set target.beta=0.44
     helmholtz reference --target @coulomb.json --method mbar --set num_states=32
     """
-    spec: dict[str, Any] = {"target": document(target, "--target", "kind")}
-    for assignment in assignments or ():
-        spec = override(spec, assignment)
     with session(context) as s:
+        spec: dict[str, Any] = {"target": document(target, "--target", "kind")}
+        for assignment in assignments or ():
+            spec = override(spec, assignment)
         if method != "exact":
             follow(s, s.client.submit({"kind": "reference", "method": method} | spec))
             return
+        if len(spec) > 1:
+            others = ", ".join(sorted(spec.keys() - {"target"}))
+            msg = f"--set changes only target.* when the method is exact; {others} came"
+            raise InvalidArgumentError(msg)
         fields = s.client.reference(spec["target"]).model_dump(mode="json")
         s.answer(fields, display.facts(fields | {"beta_f": f"{fields['beta_f']:.12g}"}))

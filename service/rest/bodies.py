@@ -1,7 +1,9 @@
 """Request bodies: bounded, decoded by content type, never pickled."""
 
 import re
-from typing import Any
+from collections.abc import Callable
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -11,6 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from service.rest.arrays import array_from_npy
 from service.rest.dependencies import ClientGoneError
+from service.use_cases.off_the_loop import off_the_loop
+from service.use_cases.spec_errors import in_json_words
 from workers.settings import Settings
 from zoo.specs.errors import (
     FieldError,
@@ -23,6 +27,12 @@ from zoo.specs.errors import (
 JSON = "application/json"
 NPY = "application/x-npy"
 NPZ = "application/x-npz"
+
+_EXPECTED = "nested lists of numbers, all rows of equal length"
+_PART = 2**14  # numbers that are looked at between two chances for other threads
+_BYTES = 2**20  # the same, where numpy does all the work
+
+ResultT = TypeVar("ResultT")
 
 
 def content_type(request: Request) -> str:
@@ -79,11 +89,49 @@ async def read_json(request: Request, settings: Settings, *, default: object = N
         UnsupportedMediaTypeError: another content type.
         MalformedError: not JSON, or nested too deeply.
     """
+    body = await _read_json_bytes(request, settings)
+    return await off_the_loop(len(body), _decoded, body, settings, default)
+
+
+async def read_object(request: Request, settings: Settings, *, default: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON body, which is an object; raises as ``read_as`` does."""
+    return await read_as(request, settings, lambda data: data, default=default)
+
+
+async def read_as(
+    request: Request,
+    settings: Settings,
+    convert: Callable[[dict[str, Any]], ResultT],
+    *,
+    default: dict[str, Any] | None = None,
+) -> ResultT:
+    """What ``convert`` makes of the JSON body, an object; a large one is decoded and converted off the event loop.
+
+    Raises:
+        UnsupportedMediaTypeError, MalformedError: as ``read_json`` does.
+        InvalidValueError: it is something else; or as ``convert`` does.
+    """
+    body = await _read_json_bytes(request, settings)
+
+    def work() -> ResultT:
+        data = _decoded(body, settings, default)
+        if not isinstance(data, dict):
+            msg = f"the body is {in_json_words(data)}; an object {{...}} was expected"
+            raise InvalidValueError(msg)
+        return convert(data)
+
+    return await off_the_loop(len(body), work)
+
+
+async def _read_json_bytes(request: Request, settings: Settings) -> bytes:
     kind = content_type(request)
     if kind != JSON:
         msg = f"content type {kind!r} is not read here; send {JSON}"
         raise UnsupportedMediaTypeError(msg)
-    body = await read_bytes(request, settings)
+    return await read_bytes(request, settings)
+
+
+def _decoded(body: bytes, settings: Settings, default: object) -> Any:  # noqa: ANN401 - JSON
     if not body and default is not None:
         return default
     if _depth(body) > settings.max_json_depth:
@@ -96,36 +144,19 @@ async def read_json(request: Request, settings: Settings, *, default: object = N
         raise MalformedError(msg) from None
 
 
-async def read_object(request: Request, settings: Settings, *, default: object = None) -> dict[str, Any]:
-    """The JSON body, which is an object.
-
-    Raises:
-        InvalidValueError: it is something else.
-    """
-    data = await read_json(request, settings, default=default)
-    if not isinstance(data, dict):
-        msg = f"the body is a JSON {type(data).__name__}; an object {{...}} was expected"
-        raise InvalidValueError(msg)
-    return data
-
-
 def array_from_json(data: object, name: str = "samples") -> NDArray[np.generic]:
     """The array in nested JSON lists.
 
     Raises:
         InvalidValueError: not lists of numbers, or lists of unequal lengths.
     """
-    expected = "nested lists of numbers, all rows of equal length"
     if not isinstance(data, list) or not data:
-        came = "an empty list" if data == [] else f"a {type(data).__name__}"
-        raise _not_an_array(name, f"is {came}; {expected} were expected", expected)
-    # before numpy sees them: an array of texts takes the memory of the longest one for each of them
-    if not _leaf_types(data) <= {int, float, bool}:
-        raise _not_an_array(name, f"holds values that are not numbers; {expected} were expected", expected)
+        came = "an empty list" if data == [] else in_json_words(data)
+        raise _not_an_array(name, f"is {came}; {_EXPECTED} were expected", _EXPECTED)
     try:
-        return np.array(data)
+        return _array_in_parts(data, name)
     except ValueError:
-        raise _not_an_array(name, f"has rows of unequal lengths; {expected} were expected", expected) from None
+        raise _not_an_array(name, f"has rows of unequal lengths; {_EXPECTED} were expected", _EXPECTED) from None
 
 
 async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
@@ -133,13 +164,31 @@ async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
     return array_from_npy(await read_bytes(request, settings))
 
 
-def _leaf_types(data: list[Any]) -> set[type]:
+def _array_in_parts(rows: list[Any], name: str) -> NDArray[np.generic]:
+    """``np.array(rows)``, some rows at a time: numpy lets no other thread run while it walks through lists."""
+    if len(rows) == 1 and isinstance(rows[0], list) and rows[0]:
+        return _array_in_parts(rows[0], name)[None]
+    values, row = 1, rows[0]
+    while isinstance(row, list) and row:
+        values, row = values * len(row), row[0]
+    step = max(1, _PART // values)
+    return np.concatenate([_array_of_numbers(rows[i : i + step], name) for i in range(0, len(rows), step)])
+
+
+def _array_of_numbers(rows: list[Any], name: str) -> NDArray[np.generic]:
+    # before numpy sees them: an array of texts takes the memory of the longest one for each of them
+    if not _leaf_types(rows) <= {int, float, bool}:
+        raise _not_an_array(name, f"holds values that are not numbers; {_EXPECTED} were expected", _EXPECTED)
+    return np.array(rows)
+
+
+def _leaf_types(level: list[Any]) -> set[type]:
     """The types of what nested lists hold, lists aside."""
-    types = set(map(type, data))
-    if list in types:
-        types.remove(list)
-        types = types.union(*(_leaf_types(row) for row in data if isinstance(row, list)))
-    return types
+    found: set[type] = set()
+    while list in (types := set(map(type, level))):
+        found |= types - {list}
+        level = list(chain.from_iterable(item for item in level if isinstance(item, list)))
+    return found | types
 
 
 def _not_an_array(name: str, message: str, allowed: str) -> InvalidValueError:
@@ -148,8 +197,11 @@ def _not_an_array(name: str, message: str, allowed: str) -> InvalidValueError:
 
 def _depth(body: bytes) -> int:
     """The deepest nesting of brackets, an upper bound on the JSON's (brackets inside strings count too)."""
-    characters = np.frombuffer(body, dtype=np.uint8)
-    opening = (characters == ord("[")) | (characters == ord("{"))
-    closing = (characters == ord("]")) | (characters == ord("}"))
-    steps = opening.astype(np.int8) - closing.astype(np.int8)
-    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
+    deepest = depth = 0
+    for start in range(0, len(body), _BYTES):
+        characters = np.frombuffer(body, np.uint8, min(_BYTES, len(body) - start), start)
+        opening = (characters == ord("[")) | (characters == ord("{"))
+        closing = (characters == ord("]")) | (characters == ord("}"))
+        depths = depth + np.cumsum(opening.astype(np.int8) - closing.astype(np.int8), dtype=np.int64)
+        deepest, depth = max(deepest, int(depths.max())), int(depths[-1])
+    return deepest

@@ -9,9 +9,12 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service.rest.bodies import JSON, NPY
+from service.use_cases.off_the_loop import off_the_loop
 from zoo.specs.errors import NotAcceptableError
 
 OFFERED = (JSON, NPY)
+
+_PART = 2**18  # bytes of an array that are encoded between two chances for other threads
 
 
 def negotiate(request: Request, offered: tuple[str, ...] = OFFERED) -> str:
@@ -32,8 +35,33 @@ def negotiate(request: Request, offered: tuple[str, ...] = OFFERED) -> str:
 
 def json_response(data: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON; numpy arrays become nested lists, numbers that are not finite become null."""
+    if isinstance(data, dict):
+        data = {name: _in_parts(value) for name, value in data.items()}
     body = orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, status, headers, media_type=JSON)
+
+
+async def arrays_response(fields: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    """``json_response``, off the event loop when the arrays among ``fields`` are large."""
+    size = sum(value.nbytes for value in fields.values() if isinstance(value, np.ndarray))
+    return await off_the_loop(size, json_response, fields, 200, headers)
+
+
+def _in_parts(value: object) -> object:
+    """What encodes as ``value``: a large array is encoded here, some rows at a time."""
+    if not isinstance(value, np.ndarray) or value.nbytes <= _PART:
+        return value
+    step = max(1, _PART * len(value) // value.nbytes)
+    rows = [value[i : i + step] for i in range(0, len(value), step)]
+    return orjson.Fragment(
+        b"[" + b",".join(orjson.dumps(r, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for r in rows) + b"]"
+    )
+
+
+def not_modified(request: Request, etag: str) -> Response | None:
+    """304 when the If-None-Match of a request names ``etag``, else None."""
+    named = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    return Response(status_code=304, headers={"ETag": etag}) if named & {etag, "*"} else None
 
 
 def npy_response(array: NDArray[np.generic], headers: dict[str, str]) -> Response:

@@ -1,6 +1,7 @@
 """Routes of inference: samples, log-likelihoods, free energies.  Each exists with and without a version."""
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 
 from models_registry.versions import VersionRecord
 from service.context import Context
-from service.rest.bodies import JSON, NPY, array_from_json, content_type, read_npy, read_object
+from service.rest.bodies import JSON, NPY, array_from_json, content_type, read_as, read_npy
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
-from service.rest.encoding import json_response, negotiate, npy_response, one_array_only, timing
+from service.rest.encoding import arrays_response, json_response, negotiate, npy_response, one_array_only, timing
 from service.rest.openapi import json_body
 from service.rest.routing import make_router
 from service.use_cases.draw_samples import Samples, draw_samples
@@ -33,14 +34,14 @@ async def sample(
     """Independent samples; the same version and seed give the same bits."""
     started = time.perf_counter()
     media_type = negotiate(request)
-    asked = parse(SampleRequest, await read_object(request, context.settings))
+    asked = await read_as(request, context.settings, partial(parse, SampleRequest))
     if media_type == NPY and asked.include:
         raise one_array_only(["samples", *asked.include])
     drawn = await while_connected(request, draw_samples(context, model, ref, asked, seconds))
     headers = _headers(drawn.record, drawn.seed, time.perf_counter() - started, drawn.compute_seconds)
     if media_type == NPY:
         return npy_response(drawn.arrays["samples"], headers)
-    return json_response(_samples_body(drawn), headers=headers)
+    return await arrays_response(_samples_body(drawn), headers)
 
 
 @router.post("/{model:segment}:logLikelihood", openapi_extra=json_body(LogLikelihoodRequest, NPY))
@@ -64,7 +65,7 @@ async def log_likelihood(
         "model": answer.record.model,
         "version": answer.record.version,
     }
-    return json_response(body, headers=headers)
+    return await arrays_response(body, headers)
 
 
 @router.post("/{model:segment}:freeEnergy", openapi_extra=json_body(FreeEnergyRequest, required=False))
@@ -76,8 +77,7 @@ async def free_energy(
 ) -> Response:
     """beta_f = -ln Z with its error, an upper bound, and the exact value beside it where one is known."""
     started = time.perf_counter()
-    data = await read_object(request, context.settings, default={})
-    asked = parse(FreeEnergyRequest, data)
+    asked = await read_as(request, context.settings, partial(parse, FreeEnergyRequest), default={})
     result = await while_connected(request, final_free_energy(context, model, ref, asked, seconds))
     headers = _headers(result.record, result.seed, time.perf_counter() - started, result.compute_seconds)
     return json_response(free_energy_body(result), headers=headers)
@@ -90,8 +90,11 @@ async def _read_samples(request: Request, context: Context) -> NDArray[np.generi
     if kind != JSON:
         msg = f"content type {kind!r} is not read here; send {JSON} or {NPY}"
         raise UnsupportedMediaTypeError(msg)
-    asked = parse(LogLikelihoodRequest, await read_object(request, context.settings))
-    return array_from_json(asked.samples)
+    return await read_as(request, context.settings, _samples_asked)
+
+
+def _samples_asked(data: dict[str, Any]) -> NDArray[np.generic]:
+    return array_from_json(parse(LogLikelihoodRequest, data).samples)
 
 
 def _samples_body(drawn: Samples) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The OpenAPI document: bodies are read by hand, so that bytes are bounded first, and described here from the specs."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,6 +10,41 @@ from pydantic.json_schema import models_json_schema
 
 _REF = "#/components/schemas/{model}"
 _DESCRIBED: dict[str, type[BaseModel]] = {}
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+class ProblemField(BaseModel):
+    """One offending field of a request."""
+
+    path: str
+    message: str
+    allowed: str | None
+
+
+class Problem(BaseModel):
+    """Why there is no answer (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    reason: str
+    errors: list[ProblemField]
+
+
+def problems(*statuses: int) -> Responses:
+    """The ``responses`` of a route that may answer with problems of these statuses."""
+    _DESCRIBED[Problem.__name__] = Problem
+    schema = {"$ref": _REF.format(model=Problem.__name__)}
+    content = {"application/problem+json": {"schema": schema}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def also_as(*media_types: str) -> Responses:
+    """The ``responses`` of a route whose answer exists as bytes of these types too."""
+    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in media_types}}}
 
 
 def json_body(spec: type[BaseModel], *other_types: str, required: bool = True) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from fastapi import Header, Query, Request, Response
 from pydantic import Field
 
 from models_registry.aliases import AliasRecord
-from service.rest.bodies import read_object
+from service.rest.bodies import read_as
 from service.rest.dependencies import ContextOf, caller_of
-from service.rest.encoding import json_response
+from service.rest.encoding import json_response, not_modified
 from service.rest.openapi import json_body
 from service.rest.records import shown, to_seconds
 from service.rest.routing import make_router
@@ -77,11 +77,14 @@ async def delete_version(model: str, ref: str, context: ContextOf) -> Response:
 
 
 @router.get("/{model:segment}/versions/{ref:segment}/weights")
-async def get_weights(model: str, ref: str, context: ContextOf) -> Response:
-    """The safetensors file of a version, its digest verified and in the ETag."""
+async def get_weights(model: str, ref: str, request: Request, context: ContextOf) -> Response:
+    """The safetensors file of a version, its digest verified and in the ETag; 304 when If-None-Match names it."""
     record = await run_sync(context.versions.get, model, ref)
+    etag = f'"{record.digest}"'
+    if (unchanged := not_modified(request, etag)) is not None:
+        return unchanged
     weights = await run_sync(context.versions.read_weights, record)
-    return Response(weights, media_type="application/vnd.safetensors", headers={"ETag": f'"{record.digest}"'})
+    return Response(weights, media_type="application/vnd.safetensors", headers={"ETag": etag})
 
 
 @router.get("/{model:segment}/aliases")
@@ -100,7 +103,7 @@ async def get_alias(model: str, alias: str, context: ContextOf) -> Response:
 @router.put("/{model:segment}/aliases/{alias:segment}", openapi_extra=json_body(MoveAlias))
 async def set_alias(model: str, alias: str, request: Request, context: ContextOf, if_match: IfMatch = None) -> Response:
     """Create an alias, or move it with If-Match; the physics gate refuses a worse version unless forced."""
-    asked = parse(MoveAlias, await read_object(request, context.settings))
+    asked = await read_as(request, context.settings, partial(parse, MoveAlias))
     move = partial(
         context.aliases.set,
         model,

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from service.context import Context
 from service.limits import check_samples, check_target
 from service.use_cases.draw_samples import joined
+from service.use_cases.off_the_loop import off_the_loop
 from zoo.specs.arrays import as_configurations
 from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.targets.base import TargetSpec
@@ -25,7 +26,7 @@ async def compute_energy(
         msg = f"forces exist for continuous targets; {target.kind!r} lives on {target.space.kind}; ask without force"
         raise CapabilityMissingError(msg)
     check_target(target.space, context.settings)
-    configurations = as_configurations(samples, target.space)
+    configurations = await off_the_loop(samples.nbytes, as_configurations, samples, target.space)
     check_samples(len(configurations), target.space, context.settings)
     payload = {"target": target.model_dump(mode="json"), "samples": configurations, "force": force}
     return joined([part async for part in context.engine.ask("energy", payload, seconds)])

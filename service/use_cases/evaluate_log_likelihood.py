@@ -9,6 +9,7 @@ from models_registry.versions import VersionRecord
 from service.context import Context
 from service.limits import check_samples
 from service.use_cases.draw_samples import compute_seconds, joined
+from service.use_cases.off_the_loop import off_the_loop
 from service.use_cases.resolve import capabilities_of, resolve_version, space_of
 from zoo.specs.arrays import as_configurations
 from zoo.specs.errors import CapabilityMissingError
@@ -40,7 +41,7 @@ async def evaluate_log_likelihood(
         msg = f"family {record.model_spec['family']!r} has no likelihood; it can be asked for samples"
         raise CapabilityMissingError(msg)
     space = space_of(record)
-    configurations = as_configurations(samples, space)
+    configurations = await off_the_loop(samples.nbytes, as_configurations, samples, space)
     check_samples(len(configurations), space, context.settings)
     payload = {"model": record.model, "version": record.version, "samples": configurations}
     parts = [part async for part in context.engine.ask("log_likelihood", payload, seconds)]

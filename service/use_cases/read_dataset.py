@@ -21,15 +21,13 @@ async def read_dataset(context: Context, dataset_id: str) -> DatasetRecord:
     return await run_sync(context.datasets.get, dataset_id)
 
 
-async def read_dataset_samples(context: Context, dataset_id: str) -> tuple[DatasetRecord, LabelledSamples]:
-    """The dataset with its configurations, verified.
+async def read_samples_of(context: Context, record: DatasetRecord) -> LabelledSamples:
+    """The configurations of a dataset, verified.
 
     Raises:
-        NotFoundError: there is none with this id.
         CorruptArtifactError: the stored bytes have changed.
     """
-    record = await read_dataset(context, dataset_id)
-    return record, await run_sync(context.datasets.read, record)
+    return await run_sync(context.datasets.read, record)
 
 
 async def delete_dataset(context: Context, dataset_id: str) -> None:

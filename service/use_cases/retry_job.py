@@ -22,6 +22,9 @@ async def retry_job(context: Context, job_id: str, caller: str, idempotency_key:
     if job.state not in {JobState.FAILED, JobState.CANCELLED}:
         msg = f"job {job_id} is {job.state}; only failed and cancelled jobs can be retried"
         raise StateConflictError(msg, reason="JOB_NOT_RETRYABLE")
-    spec = parse_job(job.spec)
-    retried, _ = await run_sync(lambda: submit_spec(context, spec, caller, idempotency_key, retry_of=job.id))
-    return retried
+
+    def submitted() -> Job:
+        retried, _ = submit_spec(context, parse_job(job.spec), caller, idempotency_key, retry_of=job.id)
+        return retried
+
+    return await run_sync(submitted)

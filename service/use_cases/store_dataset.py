@@ -16,7 +16,7 @@ from zoo.specs.arrays import as_configurations
 from zoo.specs.base import Spec
 from zoo.specs.datasets import BuiltinSpec, LabelledSamples
 from zoo.specs.errors import FieldError, InvalidValueError
-from zoo.specs.spaces import MAX_CATEGORIES, SpaceKind, SpaceSpec
+from zoo.specs.spaces import MAX_CATEGORIES, Sides, SpaceKind, SpaceSpec
 
 UPLOADED = "upload"
 """The name of an upload that was given none."""
@@ -30,8 +30,8 @@ class UploadSpace(Spec):
     kind: SpaceKind
     num_values: int | None = None
     """Values of each categorical variable; default: one more than the largest that came."""
-    box: tuple[float, ...] | None = None
-    """Side lengths of the periodic box of particles."""
+    box: Sides | None = None
+    """Side lengths of the periodic box of particles, each greater than 0."""
     centered: bool = False
     """Particles whose centre of mass is at the origin."""
 
@@ -101,7 +101,10 @@ def _space(asked: UploadSpace, samples: Array) -> SpaceSpec:
         fields["num_values"] = _num_values(samples)
     if asked.kind == "particles" and samples.ndim != 3:
         raise _refused("samples", f"has shape {samples.shape}; particles have (n, particle, axis)", "3 axes")
-    return parse(SpaceSpec, fields)
+    if asked.kind == "phase_space" and (samples.ndim != 2 or samples.shape[1] % 2):
+        message = f"has shape {samples.shape}; phase_space has (n, 2 m), m positions and then their m momenta"
+        raise _refused("samples", message, "shape (n, 2 m)")
+    return parse(SpaceSpec, fields, "space")
 
 
 def _num_values(samples: Array) -> int:

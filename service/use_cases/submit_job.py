@@ -21,9 +21,13 @@ async def submit_job(context: Context, data: object, caller: str, idempotency_ke
         InvalidValueError: the spec is not allowed, or the idempotency key was used with another body.
         LimitExceededError: the job is larger than this installation allows.
     """
-    spec = parse_job(data)
-    check_job(spec, context.settings)
-    return await run_sync(lambda: submit_spec(context, spec, caller, idempotency_key))
+
+    def submitted() -> tuple[Job, bool]:
+        spec = parse_job(data)
+        check_job(spec, context.settings)
+        return submit_spec(context, spec, caller, idempotency_key)
+
+    return await run_sync(submitted)  # all of it: a spec may hold millions of couplings
 
 
 def submit_spec(

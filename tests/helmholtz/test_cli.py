@@ -125,7 +125,7 @@ def test_train_takes_a_whole_job_from_a_file_and_detaches(run: Run, service: Ser
     ("words", "expected"),
     [
         (["train", "--model", '{"family": '], "--model is not JSON"),
-        (["train", "--target", "[1]", "--model", "made"], "--target is list"),
+        (["train", "--target", "[1]", "--model", "made"], "--target is a list"),
         (["train", "--target", "@/no/such/file.json", "--model", "made"], "cannot read /no/such/file.json"),
         (["train", "--target", "ising"], "needs a model"),
         (["train", "--model", "made", "--set", "target"], "PATH=VALUE"),
@@ -140,6 +140,12 @@ def test_train_takes_a_whole_job_from_a_file_and_detaches(run: Run, service: Ser
         (["no-such-command"], "no-such-command"),
         (["info", "--url", "localhost"], "http://HOST:PORT"),
         (["reference", "--target", '{"kind": "ising", "beta": NaN}'], "JSON"),
+        (["reference", "--target", '{"kind":"ising"'], "--target is not JSON"),
+        (["reference", "--target", "@/no/such/file.json"], "cannot read /no/such/file.json"),
+        (["reference", "--target", "ising", "--set", "x"], "PATH=VALUE"),
+        (["reference", "--target", "ising", "--set", "num_states=9"], "--set changes only target.*"),
+        (["reference", "--target", "[]"], "--target is a list"),
+        (["reference", "--target", "3.5"], "--target is a number"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_code_2(run: Run, service: Service, words: list[str], expected: str) -> None:

@@ -66,8 +66,9 @@ def test_equal_data_has_one_digest_and_other_data_another(datasets: Datasets) ->
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "../a", "a" * 64, "-a", "a\n"])
 def test_a_bad_name_is_refused_before_anything_is_kept(datasets: Datasets, blob_root: Path, name: str) -> None:
-    with pytest.raises(InvalidValueError, match="is not the name of a dataset"):
+    with pytest.raises(InvalidValueError, match="is not the name of a dataset") as caught:
         datasets.store(name, spins(), SOURCE)
+    assert [error.path for error in caught.value.errors] == ["name"]
     assert [file for file in blob_root.rglob("*") if file.is_file()] == []
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from models_registry.datasets import validate_dataset_name
 from models_registry.names import validate_alias_name, validate_model_name
 from zoo.catalog import AnyModel, AnyObjective, AnySampler, AnyTarget
 from zoo.specs.base import Spec
@@ -28,6 +29,7 @@ def _checked(validate: Callable[[str], str]) -> Callable[[str], str]:
 
 
 ModelName = Annotated[str, AfterValidator(_checked(validate_model_name))]
+DatasetName = Annotated[str, AfterValidator(_checked(validate_dataset_name))]
 AliasName = Annotated[str, AfterValidator(_checked(validate_alias_name))]
 
 
@@ -98,7 +100,7 @@ class DatasetJobSpec(JobSpec):
     n: int = Field(strict=True, ge=1, le=100_000_000)
     """Number of configurations."""
     seed: Seed = 0
-    name: ModelName | None = None
+    name: DatasetName | None = None
     """Default: the target's kind."""
 
     @property

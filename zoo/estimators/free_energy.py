@@ -76,7 +76,7 @@ def importance_beta_f(log_weights: Vector) -> Estimate:
 
 
 def _not_below_rounding(standard_error: float, log_weights: Float64[np.ndarray, " sample"]) -> float:
-    """``standard_error``, but not less than the spacing of floats at the log-weights that count, or at a weight of 1."""
+    """``standard_error``, but not less than the spacing of floats at the log-weights that count, or at 1."""
     counting = log_weights[log_weights > log_weights.max() - _NEGLIGIBLE]
     return max(float(standard_error), float(np.spacing(np.abs(counting).max(initial=1.0))))
 

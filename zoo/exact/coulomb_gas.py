@@ -21,6 +21,7 @@ from zoo.exact.ginibre import (
 from zoo.exact.harmonic_trap import trap_cumulants, trap_radii
 from zoo.exact.temperatures import require_temperature
 from zoo.exact.two_particles import product_of, radial_cumulants
+from zoo.specs.errors import NumericalError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.coulomb_gas import CoulombGasSpec
 
@@ -33,7 +34,8 @@ def exact_reference(spec: CoulombGasSpec, beta: float) -> ExactReference:
 
     Raises:
         InvalidValueError: a beta that is not greater than 0 and finite.
-        NoExactReferenceError: three or more interacting charges, but for the logarithmic gas at beta q^2 = 2.
+        NoExactReferenceError: three or more interacting charges, but for the logarithmic gas at beta q^2 = 2; two
+            charges with parameters so extreme that the quadrature does not converge.
     """
     require_temperature(beta)
     if spec.n == 1 or spec.charge_squared == 0:
@@ -77,7 +79,10 @@ def _ginibre(spec: CoulombGasSpec, beta: float) -> ExactReference:
 
 
 def _two_charges(spec: CoulombGasSpec, beta: float) -> ExactReference:
-    cumulants = two_charge_cumulants(spec, beta)
+    try:
+        cumulants = two_charge_cumulants(spec, beta)
+    except NumericalError as error:
+        raise spec.no_exact_reference(error.detail) from error
     energies = _energies(cumulants, spec, beta)
     thermal = 2 * spec.dimension / beta
     if spec.interaction == "logarithmic":

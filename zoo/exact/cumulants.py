@@ -21,10 +21,11 @@ class Cumulants:
     def observables(self, beta: float, num_sites: int) -> dict[str, float]:
         """``energy_per_site`` <E> / N and ``heat_capacity_per_site`` beta^2 var(E) / N.
 
-        At beta = 0, where only u is known, the energy is given as 0.  A variance below 0, by rounding, is given as 0.
+        At beta = 0, where only u is known, the energy is given as 0, as -0.0 always is.  A variance below 0, by
+        rounding, is given as 0.
         """
         return {
-            "energy_per_site": self.mean / (beta * num_sites) if beta > 0 else 0.0,
+            "energy_per_site": self.mean / (beta * num_sites) + 0.0 if beta > 0 else 0.0,
             "heat_capacity_per_site": max(0.0, self.variance) / num_sites,
         }
 

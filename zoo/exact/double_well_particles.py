@@ -8,6 +8,7 @@ from jaxtyping import Float64
 
 from zoo.exact.temperatures import require_temperature
 from zoo.exact.two_particles import radial_cumulants, without_centre
+from zoo.specs.errors import NumericalError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.double_well_particles import DoubleWellParticlesSpec
 
@@ -19,7 +20,7 @@ def exact_reference(spec: DoubleWellParticlesSpec, beta: float) -> ExactReferenc
 
     Raises:
         InvalidValueError: a beta that is not greater than 0 and finite.
-        NoExactReferenceError: more than two particles.
+        NoExactReferenceError: more than two particles, or parameters so extreme that the quadrature does not converge.
     """
     require_temperature(beta)
     if spec.n != 2:
@@ -29,7 +30,10 @@ def exact_reference(spec: DoubleWellParticlesSpec, beta: float) -> ExactReferenc
         away = r - spec.r0
         return np.asarray(beta / spec.tau * (spec.a * away + spec.b * away**2 + spec.c * away**4))
 
-    cumulants = without_centre(radial_cumulants(reduced_energy, spec.dimension), spec.dimension)
+    try:
+        cumulants = without_centre(radial_cumulants(reduced_energy, spec.dimension), spec.dimension)
+    except NumericalError as error:
+        raise spec.no_exact_reference(error.detail) from error
     return ExactReference(
         beta_f=-cumulants.log_z,
         method="quadrature",

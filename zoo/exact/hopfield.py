@@ -20,7 +20,8 @@ from scipy.special import gammaln
 
 from zoo.exact.cumulants import Cumulants, cumulants_of_levels
 from zoo.exact.enumeration import MAX_SPINS, pair_enumeration_cumulants
-from zoo.exact.spin_glass import ENUMERATION, require_temperature
+from zoo.exact.spin_glass import ENUMERATION
+from zoo.exact.temperatures import require_temperature_or_zero_beta
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.hopfield import HopfieldSpec
 
@@ -40,15 +41,15 @@ def exact_reference(spec: HopfieldSpec, beta: float) -> ExactReference:
         InvalidValueError: a beta that is negative, infinite or NaN.
         NoExactReferenceError: more than 24 spins in more than 2^23 sets of class magnetizations.
     """
-    require_temperature(beta)
+    require_temperature_or_zero_beta(beta)
     patterns = spec.pattern_values()
     if spec.n <= MAX_SPINS:
         method, cumulants = ENUMERATION, pair_enumeration_cumulants(_couplings(patterns, beta), np.zeros(spec.n))
     else:
-        terms = number_of_terms(patterns)
+        terms = _fewest_terms(patterns)
         if terms > MAX_TERMS:
             raise spec.no_exact_reference(
-                f"{spec.n} spins are more than the {MAX_SPINS} of enumeration, and the classes of sites have "
+                f"{spec.n} spins are more than the {MAX_SPINS} of enumeration, and the classes of sites have at least "
                 f"{terms:.1e} sets of magnetizations; at most {MAX_TERMS} are summed over"
             )
         method, cumulants = _CLASSES, pattern_class_cumulants(patterns, beta)
@@ -61,6 +62,17 @@ def number_of_terms(patterns: Int[np.ndarray, "pattern site"]) -> float:
     """prod_c (n_c + 1), the sets of class magnetizations."""
     _, sizes = _classes(patterns)
     return float(np.prod(sizes + 1.0))
+
+
+def _fewest_terms(patterns: Int[np.ndarray, "pattern site"]) -> float:
+    """``number_of_terms``, or a lower bound of it that is above ``MAX_TERMS``.
+
+    More patterns divide the classes of the first few, and (a + 1)(b + 1) > a + b + 1: the number never falls.
+    """
+    few = 1
+    while few < len(patterns) and number_of_terms(patterns[:few]) <= MAX_TERMS:
+        few *= 2
+    return number_of_terms(patterns[:few])
 
 
 def pattern_class_cumulants(patterns: Int[np.ndarray, "pattern site"], beta: float) -> Cumulants:

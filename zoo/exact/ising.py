@@ -11,7 +11,7 @@ reference of the finite system, and is named for what it is.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, inf, isfinite, log, log1p, prod, tanh
+from math import exp, log, log1p, prod, tanh
 
 import numpy as np
 
@@ -20,10 +20,9 @@ from zoo.exact.cumulants import Cumulants
 from zoo.exact.enumeration import MAX_SPINS, coupling_matrix, pair_enumeration_cumulants
 from zoo.exact.kaufman import kaufman_applies, kaufman_cumulants
 from zoo.exact.onsager import onsager_cumulants
-from zoo.exact.row_transfer import MAX_LOG_RANGE
-from zoo.exact.transfer_matrix import MAX_WIDTH, strip_applies, strip_cumulants
+from zoo.exact.temperatures import require_temperature_or_zero_beta
+from zoo.exact.transfer_matrix import strip_cumulants
 from zoo.exact.triangular_strip import triangular_strip_cumulants
-from zoo.specs.errors import FieldError, InvalidValueError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.ising import IsingSpec
 
@@ -46,14 +45,12 @@ def exact_reference(spec: IsingSpec, beta: float) -> ExactReference:
         InvalidValueError: a beta that is negative, infinite or NaN.
         NoExactReferenceError: no method covers these parameters.
     """
-    if not (0 <= beta < inf and isfinite(beta * spec.J) and isfinite(beta * spec.h)):
-        message = f"beta is {beta}; an inverse temperature is finite and not negative, and so are beta |J| and beta |h|"
-        raise InvalidValueError(message, errors=(FieldError("beta", message, "0 <= beta < infinity"),))
+    require_temperature_or_zero_beta(beta, spec.J, spec.h)
     model = _Reduced.of(spec, beta)
-    solution = _solve(model)
-    if solution is None:
-        raise spec.no_exact_reference(_why_not(model))
-    (method, citation), cumulants = solution
+    try:
+        (method, citation), cumulants = _solve(model)
+    except ValueError as error:
+        raise spec.no_exact_reference(_why_not(model, error)) from None
     sites = prod(spec.shape)
     return ExactReference(
         beta_f=-cumulants.log_z,
@@ -100,32 +97,36 @@ class _Reduced:
 
 
 @lru_cache(maxsize=256)
-def _solve(model: _Reduced) -> tuple[tuple[str, str], Cumulants] | None:
-    """Method, citation and cumulants by the first method that covers ``model``, if any does."""
+def _solve(model: _Reduced) -> tuple[tuple[str, str], Cumulants]:
+    """Method, citation and cumulants by the first method that covers ``model``, or a ValueError that says why none."""
     sides, K, b = model.sides, model.K, model.b
+    why = f"enumeration takes at most {MAX_SPINS} sites, and there are {model.num_sites}"
     if not sides or K == 0:
         return _INDEPENDENT, _independent_spins(model.num_sites, b)
-    if len(sides) == 1 and strip_applies(1, K, b):
+    if len(sides) == 1:
         return _CHAIN, strip_cumulants(1, sides[0], K, b, periodic=model.periodic)
-    in_the_plane = _planar(model) if len(sides) == 2 else None
-    if in_the_plane is not None:
-        return in_the_plane
-    return (_ENUMERATION, model.enumerated()) if model.num_sites <= MAX_SPINS else None
+    if len(sides) == 2:
+        try:
+            return _planar(model)
+        except ValueError as error:
+            why = f"{error}; {why}"
+    if model.num_sites <= MAX_SPINS:
+        return _ENUMERATION, model.enumerated()
+    raise ValueError(why)
 
 
-def _planar(model: _Reduced) -> tuple[tuple[str, str], Cumulants] | None:
+def _planar(model: _Reduced) -> tuple[tuple[str, str], Cumulants]:
     """What holds for two sides only."""
     (width, length), K, b = model.sides, model.K, model.b
     if model.triangular:
-        try:
-            return _TRIANGULAR, triangular_strip_cumulants(width, length, K, b, periodic=model.periodic)
-        except ValueError:
-            return None
+        return _TRIANGULAR, triangular_strip_cumulants(width, length, K, b, periodic=model.periodic)
     if model.periodic and b == 0 and kaufman_applies(width, length, K):
         return _KAUFMAN, kaufman_cumulants(width, length, K)
-    if strip_applies(width, K, b):
+    try:
         return _STRIP, strip_cumulants(width, length, K, b, periodic=model.periodic)
-    return None
+    except ValueError as error:
+        msg = f"{error}; Kaufman's formula holds for periodic square lattices without field (J < 0: both sides even)"
+        raise ValueError(msg) from None
 
 
 def _independent_spins(num_sites: int, b: float) -> Cumulants:
@@ -137,11 +138,9 @@ def _independent_spins(num_sites: int, b: float) -> Cumulants:
     return Cumulants(num_sites * log_2_cosh, -num_sites * field * tanh(field), num_sites * width * width)
 
 
-def _why_not(model: _Reduced) -> str:
+def _why_not(model: _Reduced, error: ValueError) -> str:
+    """Which lattice at which couplings, and the bounds that it exceeds."""
     sides = " x ".join(map(str, model.sides))
     boundary, lattice = "periodic" if model.periodic else "open", "triangular" if model.triangular else "square"
-    return (
-        f"the {boundary} {sides} {lattice} lattice at beta J = {model.K:g}, beta h = {model.b:g} has more than "
-        f"{MAX_SPINS} sites, is no chain and no 2D periodic square lattice without field (J < 0: both sides even), and "
-        f"no strip with a side of at most {MAX_WIDTH} whose weights span less than e^{MAX_LOG_RANGE:.0f} a row"
-    )
+    kind = {1: "chain", 2: f"{lattice} lattice", 3: "cubic lattice"}[len(model.sides)]
+    return f"the {boundary} {sides} {kind} at beta J = {model.K:g}, beta h = {model.b:g}: {error}"

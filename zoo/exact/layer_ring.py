@@ -4,12 +4,13 @@ The sites stand in layers r = 0 .. L-1 of w spins each.  Bonds lie within a laye
 place in the next layer, the last being followed by the first.  For each state s0 of the first layer the other layers
 are carried as one vector of 2^w numbers,
 
-    v_1(s) = exp(X_1(s) + sum_i K_0i s0_i s_i),      v_(r+1)(s') = exp(X_(r+1)(s')) sum_s exp(sum_i K_ri s_i s'_i) v_r(s),
+    v_1(s) = exp(X_1(s) + sum_i K_0i s0_i s_i),
+    v_(r+1)(s') = exp(X_(r+1)(s')) sum_s exp(sum_i K_ri s_i s'_i) v_r(s),
     Z = sum_s0 exp(X_0(s0)) sum_s exp(sum_i K_(L-1)i s_i s0_i) v_(L-1)(s),
 
 where X_r has the bonds and fields within layer r.  The sum over s is a product of matrices of a few places each, which
-act on many s0 at once.  Without a field half of the s0 are enough.  This is the site-by-site transfer conditioned on the
-first layer (Morgenstern and Binder, Phys. Rev. Lett. 43, 1615 (1979)) in a form that runs at the speed of matrix products.
+act on many s0 at once.  Without a field half of the s0 are enough.  Morgenstern and Binder, Phys. Rev. Lett. 43, 1615
+(1979), conditioned on the first layer.
 
 All terms are positive.  Vectors are scaled to the maximum 1, so what underflows is below e^-700 of the largest; what
 comes later changes that ratio by at most e^R,
@@ -28,14 +29,17 @@ from zoo.exact.rows import row_states
 from zoo.exact.series import Array, Series, exp_series, summed
 from zoo.exact.site_transfer import SpinGraph
 
-MAX_WORK = 6e9
-"""Most numbers that are carried from layer to layer: L - 2 times 2^(2w), half of it without field; four minutes."""
+MAX_WORK = 4.5e9
+"""Most numbers that are carried from layer to layer: L - 2 times 2^(2w), half of it without field: four minutes."""
 
 MAX_PLACES = 16
 """Most spins of a layer."""
 
-_MAX_LOG_RANGE = 600.0  # exp(-708) is the smallest normal float
+MAX_LOG_RANGE = 600.0
+"""Largest R; exp(-708) is the smallest normal float."""
+
 _GROUP = 5  # places whose bonds are one matrix, of 32 x 32
+_MAX_COLUMNS = 256  # OpenBLAS divides products of more than 2^18 multiplications, which costs more than it gains
 _LOG2_BLOCK = 18  # a block of vectors has so many numbers, or 16 vectors if those are more
 
 Layers = Int[np.ndarray, "layer place"]
@@ -73,7 +77,7 @@ class LayerRing:
     def work(self) -> float:
         """Numbers carried from layer to layer."""
         count, places = self.upward.shape
-        return (count - 2) * 4.0**places / (1 if self.fields.any() else 2)
+        return float((count - 2) * 4.0**places / (1 if self.fields.any() else 2))
 
     @property
     def log_range(self) -> float:
@@ -85,7 +89,7 @@ class LayerRing:
     @property
     def is_feasible(self) -> bool:
         """Whether time and range are within their bounds; memory always is, some tens of megabytes."""
-        return self.work <= MAX_WORK and self.log_range < _MAX_LOG_RANGE
+        return self.work <= MAX_WORK and self.log_range < MAX_LOG_RANGE
 
     def cumulants(self) -> Cumulants:
         """Ln Z with mean and variance of u, in about 4e-8 seconds for each unit of ``work``."""
@@ -127,8 +131,8 @@ class _Walk:
                 columns, spare = _applied(kernel, columns, spare, left)
             _weigh(columns, exponents[:, None], spare[0])
             largest = columns[0].max(0)
-            for array in columns:
-                array /= largest
+            for n in range(3):
+                columns[n] /= largest
             log_scale += np.log(largest)
         _weigh(columns, self._bonds(states, -1), spare[0])
         z0, z1, z2 = (array.sum(0) for array in columns)
@@ -154,8 +158,8 @@ def _kernels(couplings: Float64[np.ndarray, " place"]) -> list[tuple[Series, int
 
 def _applied(kernel: Series, columns: Columns, spare: Columns, left: int) -> tuple[Columns, Columns]:
     """A symmetric ``kernel`` applied to some places of ``columns``, and the arrays that are free now."""
-    split = (left, len(kernel[0]), -1)
-    source, (*target, product) = [a.reshape(split) for a in columns], [a.reshape(split) for a in spare]
+    source = [_in_pieces(a, left, len(kernel[0])) for a in columns]
+    *target, product = (_in_pieces(a, left, len(kernel[0])) for a in spare)
     for order in range(3):
         np.matmul(kernel[0], source[order], out=target[order])
         for n in range(1, order + 1):
@@ -164,11 +168,17 @@ def _applied(kernel: Series, columns: Columns, spare: Columns, left: int) -> tup
     return spare[:3], [*columns, spare[3]]
 
 
+def _in_pieces(a: Array, left: int, states: int) -> Array:
+    """``a`` as many matrices of ``states`` rows, so few columns each that no product of theirs is shared by threads."""
+    columns = min(_MAX_COLUMNS, a.size // (left * states))
+    return a.reshape(left, states, -1, columns).swapaxes(1, 2)
+
+
 def _weigh(columns: Columns, x: Array, product: Array) -> None:
     """``columns`` times exp(t x), in place; ``product`` is overwritten."""
     weight = np.exp(x)
-    for array in columns:
-        array *= weight
+    for n in range(3):
+        columns[n] *= weight
     np.multiply(columns[1], x, out=product)
     columns[2] += product
     np.multiply(columns[0], x, out=product)

@@ -14,6 +14,7 @@ from jaxtyping import Float64
 from zoo.exact.cumulants import Cumulants
 from zoo.exact.temperatures import require_temperature
 from zoo.exact.two_particles import BoxedPair, RadialFunction, radial_cumulants, without_centre
+from zoo.specs.errors import NumericalError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.lennard_jones import LennardJonesSpec
 
@@ -26,12 +27,15 @@ def exact_reference(spec: LennardJonesSpec, beta: float) -> ExactReference:
 
     Raises:
         InvalidValueError: a beta that is not greater than 0 and finite.
-        NoExactReferenceError: more than two particles.
+        NoExactReferenceError: more than two particles, or parameters so extreme that the quadrature does not converge.
     """
     require_temperature(beta)
     if spec.n != 2:
         raise spec.no_exact_reference(f"{spec.n} particles; at most 2")
-    cumulants = _boxed(spec, beta) if spec.volume is not None else _cluster(spec, beta)
+    try:
+        cumulants = _boxed(spec, beta) if spec.volume is not None else _cluster(spec, beta)
+    except NumericalError as error:
+        raise spec.no_exact_reference(error.detail) from error
     return ExactReference(
         beta_f=-cumulants.log_z,
         method="quadrature",

@@ -31,8 +31,12 @@ from zoo.specs.errors import NumericalError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.gaussian_mixture import GaussianMixtureSpec
 
-MAX_MODES_IN_THE_PLANE = 32
+MAX_MODES_IN_THE_PLANE = 25
 """Most modes of a quadrature in 2 dimensions: some seconds."""
+MAX_MODES_AT_ANY_BETA = 8
+"""Most modes that are tried in 2 dimensions at beta below ``MIN_BETA_IN_THE_PLANE``."""
+MIN_BETA_IN_THE_PLANE = 1e-3
+"""Below, the border lines between modes are so long beside their width that the quadrature hardly ever converges."""
 
 _RISE = 80.0
 _BLOCK = 1024
@@ -48,14 +52,14 @@ def exact_reference(spec: GaussianMixtureSpec, beta: float) -> ExactReference:
 
     Raises:
         InvalidValueError: a beta that is not positive and finite.
-        NoExactReferenceError: at beta other than 1, several modes in more than 2 dimensions or more than 32 in 2, or a
-            quadrature that does not converge.
+        NoExactReferenceError: at beta other than 1, several modes in more than 2 dimensions or more than 25 in 2 (8 at
+            beta below 1e-3), or a quadrature that does not converge.
     """
     require_temperature(beta)
     dimension, modes = spec.space.num_sites, spec.num_modes
     if modes == 1:
         method, (log_z, observables) = "closed form", _one_mode(spec, beta)
-    elif dimension == 1 or (dimension == 2 and modes <= MAX_MODES_IN_THE_PLANE):
+    elif dimension == 1 or (dimension == 2 and modes <= _most_modes(beta)):
         try:
             method, (log_z, observables) = "quadrature", _by_quadrature(spec, beta)
         except NumericalError as error:
@@ -67,7 +71,8 @@ def exact_reference(spec: GaussianMixtureSpec, beta: float) -> ExactReference:
     else:
         why = (
             f"beta is {beta:g} with {modes} modes in {dimension} dimensions; known are beta = 1, one mode, one "
-            f"dimension, and 2 dimensions with at most {MAX_MODES_IN_THE_PLANE} modes"
+            f"dimension, and 2 dimensions with at most {MAX_MODES_IN_THE_PLANE} modes, or {MAX_MODES_AT_ANY_BETA} at "
+            f"beta below {MIN_BETA_IN_THE_PLANE:g}"
         )
         raise spec.no_exact_reference(why)
     if beta == 1:
@@ -97,6 +102,10 @@ def mixture_log_z_by_expansion(spec: GaussianMixtureSpec, beta: int) -> float:
         )
         log_terms.append(log(factorial(beta) / repeats) + np.log(w[k]).sum() + log_product)
     return float(np.logaddexp.reduce(log_terms))
+
+
+def _most_modes(beta: float) -> int:
+    return MAX_MODES_IN_THE_PLANE if beta >= MIN_BETA_IN_THE_PLANE else MAX_MODES_AT_ANY_BETA
 
 
 def _one_mode(spec: GaussianMixtureSpec, beta: float) -> tuple[float, dict[str, float]]:

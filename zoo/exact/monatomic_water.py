@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from zoo.exact.temperatures import require_temperature
 from zoo.exact.two_particles import BoxedPair
+from zoo.specs.errors import NumericalError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.monatomic_water import CUTOFF, EPSILON, SIGMA, A, B, MonatomicWaterSpec
 
@@ -20,7 +21,7 @@ def exact_reference(spec: MonatomicWaterSpec, beta: float) -> ExactReference:
 
     Raises:
         InvalidValueError: a beta that is not greater than 0 and finite.
-        NoExactReferenceError: more than two molecules.
+        NoExactReferenceError: more than two molecules, or a beta so large that the quadrature does not converge.
     """
     require_temperature(beta)
     if spec.n != 2:
@@ -30,7 +31,10 @@ def exact_reference(spec: MonatomicWaterSpec, beta: float) -> ExactReference:
         x = np.minimum(r / SIGMA, CUTOFF / SIGMA * (1 - 1e-9))  # the exponential ends before rounding can pass it
         return np.asarray(beta * A * EPSILON * (B * x**-4 - 1) * np.exp(1 / (x - CUTOFF / SIGMA)))
 
-    cumulants = BoxedPair(spec.volume, 3, (CUTOFF,)).cumulants(reduced_energy)
+    try:
+        cumulants = BoxedPair(spec.volume, 3, (CUTOFF,)).cumulants(reduced_energy)
+    except NumericalError as error:
+        raise spec.no_exact_reference(error.detail) from error
     return ExactReference(
         beta_f=-cumulants.log_z,
         method="quadrature",

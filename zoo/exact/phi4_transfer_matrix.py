@@ -34,7 +34,7 @@ Every array is carried with its first two derivatives in delta.  With <k| the ei
 """
 
 from dataclasses import dataclass
-from math import comb, inf, log, prod, sqrt
+from math import comb, inf, log, log10, prod, sqrt
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -45,17 +45,21 @@ MAX_ROW = 4
 """Most sites of a row: they form a ring."""
 MAX_STATES = 3000
 """Most lists of levels that are kept."""
+MAX_TABLE = 2**25
+"""Most numbers in the table of one half of a row: some seconds, and with the derivatives a gigabyte."""
 MAX_POINTS = 1200
 """Most points of the grid of one site."""
 
 SHARE = 0.5
-"""s: half of the lateral bonds' phi^2 in the single-site weight converges fastest in most cases."""
+"""s: half of the lateral bonds' phi^2 in the single-site weight converges fastest, but for deep wells."""
 
 _DEPTH = 45.0  # the grid ends where the potential is this far above its minimum: e^-45 = 3e-20
 _MAX_LATERAL = 300.0  # of the exponent s mu 2 phi^2 at the end of the grid
 _STEP = 0.4  # in units of 1 / sqrt(curvature): the trapezoidal error of a Gaussian is then e^-123
 _LARGEST_CUT, _SMALLEST_CUT = 1e-5, 1e-12  # epsilon
 _RANK_CUT = 1e-13  # of the ring's bond
+_DEEP = 2.0  # m^4 / 4 g from which s = 0 converges faster: the wells of W are then where those of the field are
+_HOPELESS = 1e3
 _SMALLEST = 1e-300  # of an eigenvalue, relative to the largest
 _TOLERANCE = 1e-9  # change of ln Z by the last refinement; each step leaves a 10th to a 100th of the error
 
@@ -96,10 +100,12 @@ def row_of(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
     return (sides[0], 1, length) if len(sides) == 1 and sides[0] <= MAX_ROW else None
 
 
-def phi4_moments(mass_squared: float, coupling: float, shape: tuple[int, ...], share: float = SHARE) -> Phi4Moments:
+def phi4_moments(
+    mass_squared: float, coupling: float, shape: tuple[int, ...], share: float | None = None
+) -> Phi4Moments:
     """Ln Z and moments of exp(-S) at beta = 1, on a lattice that ``row_of`` covers; coupling > 0.
 
-    The result does not depend on ``share``, s above, but for the truncation.
+    The result does not depend on ``share``, s above, but for the truncation; None chooses it by the depth of the wells.
 
     Raises:
         ValueError: a lattice that is too wide, or no convergence within 1200 grid points and 3000 states.
@@ -109,6 +115,8 @@ def phi4_moments(mass_squared: float, coupling: float, shape: tuple[int, ...], s
         msg = f"a transfer matrix for shape {shape}, coupling {coupling:g}: rows of at most {MAX_ROW} sites are covered"
         raise ValueError(msg)
     width, bonds, length = row
+    if share is None:
+        share = 0.0 if mass_squared < -2 * sqrt(_DEEP * coupling) else SHARE
     site = _Site(mass_squared, coupling, bonds, share)
     allowed = _TOLERANCE * max(1.0, prod(shape) / 100)
     log_trace, mean, variance, squared = (float(a) for a in _converged(site, width, length, allowed).moments(length))
@@ -119,15 +127,19 @@ def phi4_moments(mass_squared: float, coupling: float, shape: tuple[int, ...], s
 def _converged(site: "_Site", width: int, length: int, allowed: float) -> "_Ring":
     """The ring with so many levels that more of them change ln Z by at most ``allowed``."""
     ring, cut = _Ring(site, width, _LARGEST_CUT), _LARGEST_CUT
-    previous = ring.log_trace(length)
+    previous, change = ring.log_trace(length), inf
     while cut > _SMALLEST_CUT:
         cut /= 10
         finer = _Ring(site, width, cut)
         if finer.number == ring.number:
             continue  # the same lists of levels: that nothing changes says nothing
         found = finer.log_trace(length)
-        if abs(found - previous) <= allowed:
+        before, change = change, abs(found - previous)
+        if change <= allowed:
             return finer
+        steps = round(log10(cut / _SMALLEST_CUT))
+        if change * (change / before) ** steps > _HOPELESS * allowed:
+            break  # at the rate of this step, the last one would still be far from the tolerance
         ring, previous = finer, found
     msg = f"the transfer matrix did not converge to {_TOLERANCE:g} in ln Z"
     raise ValueError(msg)
@@ -161,7 +173,7 @@ class _Site:
         self.log_bond, self.bond = self._low_rank_bond(bonds, share)
 
     def _low_rank_bond(self, bonds: int, share: float) -> tuple[float, Float64[np.ndarray, "point rank"]]:
-        """c and q_k(x) of r(x, y) = e^c sum_k q_k(x) q_k(y), e^c the largest eigenvalue of density^(1/2) r density^(1/2).
+        """The c and q_k(x) of r(x, y) = e^c sum_k q_k(x) q_k(y); e^c is the largest eigenvalue of r with the density.
 
         Between deep wells r is far above the range of floats, and without e^c the elements of M are about 1.  What is
         left out is small against the density sum_a l_a u_a^2, the largest that r is used with.
@@ -225,6 +237,13 @@ class _Ring:
         self._left, self._left_of = np.unique(lists[:, :first], axis=0, return_inverse=True)
         # (A B)^T = B A for these symmetric matrices: the second half is tabulated from its end, as the first one is
         self._right, self._right_of = np.unique(lists[:, : first - 1 : -1], axis=0, return_inverse=True)
+        table = (max(len(self._left), len(self._right)) * site.bond.shape[1]) ** 2
+        if table > MAX_TABLE:
+            msg = (
+                f"the transfer matrix needs a table of {table:.1e} numbers to converge to {_TOLERANCE:g} in ln Z, and "
+                f"{MAX_TABLE:.1e} are allowed: the field of one row is correlated too strongly"
+            )
+            raise ValueError(msg)
         self._images = _images(lists)
         odd = site.odd[lists].sum(1) % 2 == 1
         self._sectors = [np.flatnonzero(side) for side in (~odd, odd) if side.any()]

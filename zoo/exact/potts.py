@@ -7,12 +7,12 @@ a periodic length of 2 counts each bond twice, in every method.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import atanh, exp, expm1, inf, isfinite, log, prod
+from math import atanh, exp, expm1, log, prod
 
 from zoo.exact.cumulants import Cumulants
 from zoo.exact.potts_enumeration import MAX_CONFIGURATIONS, potts_enumeration_cumulants
 from zoo.exact.potts_strip import potts_strip_cumulants
-from zoo.specs.errors import FieldError, InvalidValueError
+from zoo.exact.temperatures import require_temperature_or_zero_beta
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.potts import PottsSpec
 
@@ -33,9 +33,7 @@ def exact_reference(spec: PottsSpec, beta: float) -> ExactReference:
         InvalidValueError: a beta that is negative, infinite or NaN.
         NoExactReferenceError: no method covers these parameters.
     """
-    if not (0 <= beta < inf and isfinite(beta * spec.J)):
-        message = f"beta is {beta}; an inverse temperature is finite and not negative, and so is beta |J|"
-        raise InvalidValueError(message, errors=(FieldError("beta", message, "0 <= beta < infinity"),))
+    require_temperature_or_zero_beta(beta, spec.J)
     sides = tuple(sorted(side for side in spec.shape if side > 1))
     model = _Reduced(sides, spec.periodic, spec.q, beta * spec.J)
     sites = prod(spec.shape)
@@ -59,9 +57,10 @@ def potts_chain_cumulants(length: int, q: int, K: float, *, periodic: bool) -> C
     With r = b / a, ln Z = N ln a + ln(1 + (q-1) r^N), whose derivatives in K have p = (ln a)' = e^K / a,
     p' = p (1 - p), r' = q p / a and r'' = r' (1 - 2p).
 
-    Raises:
-        ValueError: a frustrated ring (q = 2, odd length) at K < -700, where no weight is a float any more.
+    A frustrated ring (q = 2, odd length) at K < -700, where e^K is no float, goes by powers of the matrix.
     """
+    if periodic and q == 2 and length % 2 == 1 and K < _COLDEST:
+        return potts_strip_cumulants(1, length, q, K, periodic=True)
     small = exp(-abs(K))
     scaled_a = 1 + (q - 1) * small if K > 0 else small + q - 1  # a e^-K or a
     log_a = log(scaled_a) + max(K, 0.0)
@@ -87,9 +86,6 @@ def _ring(N: int, q: int, K: float, r1: float, r2: float) -> tuple[float, float,
     r = -expm1(-K) / (1 + (q - 1) * small) if K > 0 else expm1(K) / (small + q - 1)
     power = r ** (N - 2)
     frustrated = q == 2 and K < 0 and N % 2 == 1
-    if frustrated and K < _COLDEST:
-        msg = f"a frustrated ring of {N} sites at beta J = {K:g}; at least {_COLDEST:g} is done"
-        raise ValueError(msg)
     z = -expm1(-2 * N * atanh(small)) if frustrated else 1 + (q - 1) * power * r * r
     first = (q - 1) * N * power * r * r1 / z
     second = (q - 1) * N * power * ((N - 1) * r1 * r1 + r * r2) / z

@@ -15,14 +15,15 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from zoo.exact.cumulants import Cumulants
+from zoo.exact.log_weights import MAX_EXPONENT, cumulants_of, weights_of
 from zoo.exact.row_transfer import MAX_LOG_RANGE, RowTransfer
 from zoo.exact.series import summed
 
 MAX_ROW_STATES = 2**14
 """Largest q^width."""
 
-MAX_OPERATIONS = 1.5e11
-"""Most multiplications of a torus, some fifteen seconds: 6 for each element of a kernel and of a vector."""
+MAX_OPERATIONS = 2e12
+"""Most multiplications of a torus, some three minutes: 6 for each element of a kernel and of a vector."""
 
 _MAX_DENSE_STATES = 128  # up to here T itself is raised to its power, by squaring
 
@@ -35,30 +36,32 @@ def potts_strip_cumulants(width: int, length: int, q: int, K: float, *, periodic
     Both directions are periodic, or neither.  A periodic side of 2 counts each bond twice, a side of 1 has no bond.
 
     Raises:
-        ValueError: q^width above 16384, 2 width |K| above 600, or a torus of more than ``MAX_OPERATIONS``.
+        ValueError: q^width above 16384; or above 128, and 2 width |K| above 600 or a torus of more than
+            ``MAX_OPERATIONS``; or 2 width length |K| above 1e100.
     """
-    if width * log(q) > log(MAX_ROW_STATES) + 1e-9 or 2 * width * abs(K) > MAX_LOG_RANGE:
+    is_narrow = width * log(q) <= log(_MAX_DENSE_STATES) + 1e-9
+    if width * log(q) > log(MAX_ROW_STATES) + 1e-9 or (2 * width * abs(K) > MAX_LOG_RANGE and not is_narrow):
         msg = (
-            f"a transfer matrix takes rows of at most {MAX_ROW_STATES} states and 2 width |K| of at most "
-            f"{MAX_LOG_RANGE:g}, and q^width is {q}^{width} at K = {K:g}"
+            f"a transfer matrix takes rows of at most {MAX_ROW_STATES} states and, above {_MAX_DENSE_STATES} of them, "
+            f"2 side beta |J| of at most {MAX_LOG_RANGE:g}; q^side is {q}^{width} at beta J = {K:g}"
         )
         raise ValueError(msg)
+    if not 2 * width * length * abs(K) < MAX_EXPONENT:
+        msg = f"2 sites beta |J| is {2 * width * length * abs(K):g}, of at most {MAX_EXPONENT:g}"
+        raise ValueError(msg)
     values = np.arange(q**width)[:, None] // q ** np.arange(width) % q
-    parts = (width - width // 2, width // 2)
-    strip = RowTransfer(
-        K * _row_bonds(values, periodic=periodic), (_kernel(parts[0], q, K), _kernel(parts[1], q, K)), periodic=periodic
-    )
+    row_exponent = K * _row_bonds(values, periodic=periodic)
     if length == 1:
-        terms = strip.isolated_row()
-    elif q**width <= _MAX_DENSE_STATES:
-        terms = strip.by_squaring(length)
-    elif not periodic:
-        terms = strip.row_by_row(length)
-    else:
-        rows = potts_orbits(width, q)
-        _require_few_operations(len(rows[0]) * (length - length // 2) * q**width * 6 * (q ** parts[0] + q ** parts[1]))
-        terms = strip.by_orbits(*rows, length)
-    return summed(terms, strip.offset(length))
+        return cumulants_of(weights_of(row_exponent))
+    parts = (width - width // 2, width // 2)
+    strip = RowTransfer(row_exponent, (_kernel(parts[0], q, K), _kernel(parts[1], q, K)), periodic=periodic)
+    if is_narrow:
+        return strip.by_squaring(length)
+    if not periodic:
+        return summed(strip.row_by_row(length), strip.offset(length))
+    rows = potts_orbits(width, q)
+    _require_few_operations(len(rows[0]) * (length - length // 2) * q**width * 6 * (q ** parts[0] + q ** parts[1]))
+    return summed(strip.by_orbits(*rows, length), strip.offset(length))
 
 
 @lru_cache(maxsize=16)
@@ -104,5 +107,7 @@ def _kernel(width: int, q: int, K: float) -> Float64[np.ndarray, "state state"]:
 
 def _require_few_operations(operations: float) -> None:
     if operations > MAX_OPERATIONS:
-        msg = f"the transfer matrix of this torus would take {operations:.1e} multiplications, of {MAX_OPERATIONS:.0e}"
+        msg = (
+            f"the transfer matrix of this torus takes {operations:.1e} multiplications, of at most {MAX_OPERATIONS:.0e}"
+        )
         raise ValueError(msg)

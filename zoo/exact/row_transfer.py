@@ -10,12 +10,15 @@ is symmetric, and commutes with the symmetries of a row, so the trace needs
     <s| T^M |s> = (T^k |s>) . (T^(M-k) |s>),      k = M // 2,
 
 for one s of each orbit only.  All terms are positive, so nothing cancels, frustrated rows and odd lengths included.
+Narrow strips form T, as logarithms (``log_weights``), so that no temperature is too low.
 """
 
 import numpy as np
 from jaxtyping import Float64, Int
 
-from zoo.exact.series import Array, Scaled, Series, divided, dot, exp_series, mapped, product, scalars
+from zoo.exact.cumulants import Cumulants
+from zoo.exact.log_weights import cumulants_of, matrix_power, weights_of
+from zoo.exact.series import Array, Scaled, Series, divided, dot, exp_series, mapped, product
 
 MAX_LOG_RANGE = 600.0
 """Largest logarithm of the ratio of two elements of T; exp(-708) is the smallest normal float."""
@@ -33,6 +36,7 @@ class RowTransfer:
         self, row_exponent: Float64[np.ndarray, " state"], kernels: tuple[Array, Array], *, periodic: bool
     ) -> None:
         self._periodic = periodic
+        self._row_exponent, self._exponents = row_exponent, kernels
         self._row_offset = float(row_exponent.max())
         self._bond_offset = float(sum(kernel.max() for kernel in kernels))
         self._half_weight = exp_series((row_exponent - self._row_offset) / 2)
@@ -48,21 +52,18 @@ class RowTransfer:
         joints = length if self._periodic and length > 1 else length - 1
         return length * self._row_offset + joints * self._bond_offset
 
-    def isolated_row(self) -> Scaled:
-        """sum_s D(s)."""
-        return scalars(product(np.vdot, self._half_weight, self._half_weight))
-
-    def by_squaring(self, length: int) -> Scaled:
-        """Z from T itself, in about log2(length) products of matrices."""
-        kernel = product(np.kron, self._high, self._low)
-        rows = product(np.multiply, kernel, mapped(lambda a: a[:, None], self._half_weight))
-        matrix = product(np.multiply, rows, mapped(lambda a: a[None, :], self._half_weight))
+    def by_squaring(self, length: int) -> Cumulants:
+        """Z from T itself, in about log2(length) products of matrices, at any temperature; length >= 2."""
+        high, low = self._exponents
+        bonds = (high[:, None, :, None] + low[None, :, None, :]).reshape(2 * [len(high) * len(low)])
+        half = self._row_exponent / 2
+        matrix = weights_of(half[:, None] + bonds + half)
         if self._periodic:
-            power, log_scale = _power(matrix, length)
-            return scalars(mapped(np.trace, power), log_scale)
-        power, log_scale = _power(matrix, length - 1)
-        after = product(np.matmul, power, self._half_weight)
-        return scalars(product(np.vdot, self._half_weight, after), log_scale)
+            x, y, z = matrix_power(matrix, length)
+            return cumulants_of((np.diag(x), np.diag(y), np.diag(z)))
+        x, y, z = matrix_power(matrix, length - 1)
+        ends = half[:, None] + half
+        return cumulants_of((x + ends, y + ends, z))
 
     def row_by_row(self, length: int) -> Scaled:
         """Z of an open strip: one vector, carried along the strip."""
@@ -112,15 +113,3 @@ class RowTransfer:
 def _apply_to_last_axis(kernel: Array, a: Array) -> Array:
     """A symmetric ``kernel`` applied along the last axis, as one large matrix product instead of many small ones."""
     return np.asarray((a.reshape(-1, len(kernel)) @ kernel).reshape(a.shape))
-
-
-def _power(matrix: Series, exponent: int) -> Scaled:
-    """matrix^exponent by squaring, exponent >= 1."""
-    if exponent == 1:
-        return matrix, np.zeros(())
-    half, log_half = _power(matrix, exponent // 2)
-    square = product(np.matmul, half, half)
-    if exponent % 2:
-        square = product(np.matmul, square, matrix)
-    top = square[0].max()
-    return divided(square, top), 2 * log_half + np.log(top)

@@ -21,14 +21,14 @@ exp(-2 pi^2 beta Q^2 / V) when beta is large.
 """
 
 from functools import lru_cache
-from math import inf, log, pi, prod, sqrt
+from math import log, pi, prod, sqrt
 
 import numpy as np
 from jaxtyping import Float64
 
 from zoo.exact.bessel import MAX_ARGUMENT, log_bessel, power_sum_cumulants
 from zoo.exact.cumulants import Cumulants
-from zoo.specs.errors import FieldError, InvalidValueError
+from zoo.exact.temperatures import require_temperature_or_zero_beta
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.u1_gauge import U1GaugeSpec
 
@@ -48,9 +48,7 @@ def exact_reference(spec: U1GaugeSpec, beta: float) -> ExactReference:
         InvalidValueError: a beta that is negative, infinite or NaN.
         NoExactReferenceError: beta above 1e9.
     """
-    if not 0 <= beta < inf:
-        message = f"beta is {beta}; an inverse temperature is finite and not negative"
-        raise InvalidValueError(message, errors=(FieldError("beta", message, "0 <= beta < infinity"),))
+    require_temperature_or_zero_beta(beta)
     if beta > MAX_ARGUMENT:
         raise spec.no_exact_reference(f"beta is {beta:g}, and the sum over characters is done up to {MAX_ARGUMENT:g}")
     plaquettes = prod(spec.shape)
@@ -61,7 +59,7 @@ def exact_reference(spec: U1GaugeSpec, beta: float) -> ExactReference:
         method="character expansion",
         citation=_CITATION,
         observables={
-            "energy_per_site": -mean / 2,
+            "energy_per_site": -mean / 2 + 0.0,  # turns -0.0 into 0.0
             "heat_capacity_per_site": cumulants.variance / (2 * plaquettes),
             "plaquette": mean,
             "topological_charge": 0.0,

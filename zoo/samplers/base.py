@@ -68,8 +68,8 @@ class ChainSamples:
 class Chains(ABC, Generic[StateT]):
     """Markov chains with the stationary distribution exp(-beta E) / Z of one target; chain c has its own beta_c.
 
-    Step t = 0, 1, .. after the burn-in takes its random numbers from ``rng.spawn(t)``, start and burn-in from streams of
-    their own: a run is a pure function of (target, beta, number of chains, plan, rng).
+    Step t = 0, 1, .. after the burn-in takes its random numbers from ``rng.spawn(t)``, start and burn-in from streams
+    of their own: a run is a pure function of (target, beta, number of chains, plan, rng).
     """
 
     def __init__(self, target: Target, beta: Beta) -> None:

@@ -49,7 +49,7 @@ def as_configurations(array: Array, space: SpaceSpec, name: str = "samples") -> 
 
 
 def _wrapped(x: Array, half: NDArray[np.float64]) -> Array:
-    """x with what is not in [-half, half) moved by the period 2 half; what is inside is left as it is, bit for bit."""
+    """``x`` with what is not in [-half, half) moved by one period, 2 half; the rest as it is, bit for bit."""
     exact = x.astype(np.float64)
     if ((exact >= -half) & (exact < half)).all():
         return x

@@ -71,7 +71,9 @@ class SpaceSpec(Spec):
             return
         came = f"box has {len(self.box)} {'side' if len(self.box) == 1 else 'sides'} ({_listed(self.box)})"
         dimension = self.event_shape[-1]
-        self._require(len(self.box) == dimension, f"{came} and {shape}; one side for each of {dimension} axes is needed")
+        self._require(
+            len(self.box) == dimension, f"{came} and {shape}; one side for each of {dimension} axes is needed"
+        )
         self._require(not self.centered, f"{came} and centered is true; a centre of mass is fixed in free space alone")
 
     def _require(self, holds: bool, what: str) -> None:  # noqa: FBT001 - a condition

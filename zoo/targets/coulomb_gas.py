@@ -22,7 +22,8 @@ _CLOSEST_SQUARED = 1e-24
 class CoulombGas(ContinuousTarget, HasExactFreeEnergy):
     """E(x) = k/2 sum_i |x_i|^2 + q^2 sum_{i<j} v(r_ij) with v(r) = 1/r or v(r) = -ln r, in free space.
 
-    Both interactions repel: -ln r falls with r.  Distances below 1e-12 count as 1e-12.
+    Both interactions repel: -ln r falls with r.  Distances below 1e-12 count as 1e-12, v = 1e12 or 27.6, so that
+    the energies of coincident charges are finite.
 
     Source: Ginibre, J. Math. Phys. 6, 440 (1965), for the logarithmic gas in two dimensions.
     """

@@ -22,6 +22,8 @@ _CLOSEST_SQUARED = 1e-24
 class DoubleWellParticles(ContinuousTarget, HasExactFreeEnergy):
     """E(x) = sum_{i<j} [a (r_ij - r0) + b (r_ij - r0)^2 + c (r_ij - r0)^4] / tau, each pair once.
 
+    Distances below 1e-12 count as 1e-12; the energies of coincident particles are finite without it.
+
     The energy depends on differences alone, also of coordinates whose centre of mass is not at the origin.
 
     Source: Köhler, Klein and Noé, Equivariant flows, ICML (2020), arXiv:2006.02425, with a = 0, b = -4, c = 0.9,

@@ -25,8 +25,8 @@ class LennardJones(ContinuousTarget, HasExactFreeEnergy):
 
     In a periodic box c = 0, r_ij is the distance of nearest images, and v is cut off at r_c: v(r) - v(r_c), or
     v(r) S((r - r_s) / (r_c - r_s)) with S(y) = 1 - 10 y^3 + 15 y^4 - 6 y^5 between r_s and r_c; see the spec for the
-    sources and for published energies that differ by a factor.  Overlapping particles have a large finite energy and
-    no force on each other.
+    sources and for published energies that differ by a factor.  Distances below 0.001 sigma count as
+    0.001 sigma, 4e36 epsilon: overlapping particles have finite energies, and no force on each other.
 
     Source: Jones, Proc. R. Soc. A 106, 463 (1924).
     """

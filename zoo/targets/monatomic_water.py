@@ -49,7 +49,9 @@ class MonatomicWater(ContinuousTarget, HasExactFreeEnergy):
     E_2 = sum_{i<j} A eps [B (sigma/r)^4 - 1] exp(sigma / (r - a sigma)),
     E_3 = lambda eps sum_i sum_{j<k} (cos theta_jik + 1/3)^2 h_ij h_ik,  h = exp(gamma sigma / (r - a sigma)),
 
-    both over r < a sigma; eps = 6.189 kcal/mol, sigma = 2.3925 Angstrom, a = 1.8, lambda = 23.15, gamma = 1.2.
+    both over r < a sigma, distances below 0.001 sigma counting as that (a pair then has 1.5e13 kcal/mol), so that the
+    energies of coincident molecules are finite; eps = 6.189 kcal/mol, sigma = 2.3925 Angstrom, a = 1.8, lambda = 23.15,
+    gamma = 1.2.
 
     The sum over pairs of neighbours needs no list of triplets.  With unit vectors u_j from i to j, cos theta is
     u_j.u_k, and with T0 = sum_j h_j, T1 = sum_j h_j u_j, T2 = sum_j h_j u_j u_j^T,

@@ -31,8 +31,6 @@ class SpinGlass(PairwiseSpins, HasExactFreeEnergy):
     def __init__(self, spec: SpinGlassSpec) -> None:
         self.spec = spec
         self._space = Spins(spec.space)
-        bonds, couplings = spec.bonds()
-        self._bonds, self._couplings = torch.from_numpy(bonds), torch.from_numpy(couplings)
         self._fields = torch.from_numpy(spec.field_values())
 
     @property
@@ -46,9 +44,15 @@ class SpinGlass(PairwiseSpins, HasExactFreeEnergy):
         return self.spec.symmetries
 
     @cached_property
+    def _pairs(self) -> tuple[Int[Tensor, "bond 2"], Float64[Tensor, " bond"]]:
+        """Coupled pairs and their J_ij; drawn when first asked for, since they can be millions."""
+        bonds, couplings = self.spec.bonds()
+        return torch.from_numpy(bonds), torch.from_numpy(couplings)
+
+    @cached_property
     def interactions(self) -> PairInteractions:
         """J_ij for each coupled pair, h_i at each site."""
-        return pair_interactions(self._bonds, self._couplings, self._fields)
+        return pair_interactions(*self._pairs, self._fields)
 
     def energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """E(s), float64, shape (batch,)."""
@@ -63,7 +67,7 @@ class SpinGlass(PairwiseSpins, HasExactFreeEnergy):
         n = self.space.num_sites
         s = x.flatten(1).to(torch.float64)
         magnetization = s.mean(1)
-        total = float(self._couplings.abs().sum())
+        total = float(self._pairs[1].abs().sum())
         satisfied = self._pair_sum(s) / (2 * total) + 0.5 if total else torch.ones_like(magnetization)
         return {
             "energy_per_site": self.energy(x) / n,
@@ -79,15 +83,16 @@ class SpinGlass(PairwiseSpins, HasExactFreeEnergy):
     @cached_property
     def _matrix(self) -> Float64[Tensor, "site site"]:
         """J."""
-        bonds, couplings = self._bonds.numpy(), self._couplings.numpy()
-        return torch.from_numpy(coupling_matrix(bonds, couplings, self.space.num_sites))
+        bonds, couplings = self._pairs
+        return torch.from_numpy(coupling_matrix(bonds.numpy(), couplings.numpy(), self.space.num_sites))
 
     def _pair_sum(self, s: Float64[Tensor, "batch site"]) -> Float64[Tensor, " batch"]:
         """sum_{i<j} J_ij s_i s_j."""
-        if len(self._bonds) > _DENSE_ABOVE * self.space.num_sites:
+        bonds, couplings = self._pairs
+        if len(bonds) > _DENSE_ABOVE * self.space.num_sites:
             return ((s @ self._matrix.to(s.device)) * s).sum(1) / 2
-        i, j = self._bonds.T.to(s.device)
-        couplings = self._couplings.to(s.device)
+        i, j = bonds.T.to(s.device)
+        couplings = couplings.to(s.device)
         rows = max(1, _ELEMENTS_AT_ONCE // max(1, len(couplings)))
         blocks = [s[start : start + rows] for start in range(0, max(1, len(s)), rows)]
         return torch.cat([(block[:, i] * block[:, j]) @ couplings for block in blocks])

@@ -75,8 +75,10 @@ def test_mixtures_without_a_reference_say_what_has_one() -> None:
         mixture.exact_reference(space, 2)
     assert mixture.exact_reference(space, 1).beta_f == 0
     many = GaussianMixtureSpec(means=CircleMeans(modes=33))
-    with pytest.raises(NoExactReferenceError, match="at most 32 modes"):
+    with pytest.raises(NoExactReferenceError, match="at most 25 modes"):
         mixture.exact_reference(many, 2)
+    with pytest.raises(NoExactReferenceError, match=r"8 at beta below 0\.001"):
+        mixture.exact_reference(GaussianMixtureSpec(means=CircleMeans(modes=25)), 1e-4)
     assert "energy" not in mixture.exact_reference(many, 1).observables
     with pytest.raises(NumericalError, match="products"):
         mixture_log_z_by_expansion(many, 6)

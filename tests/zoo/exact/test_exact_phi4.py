@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zoo.exact import phi4_transfer_matrix
-from zoo.exact.phi4 import exact_reference, free_field_cumulants, single_site
+from zoo.exact.phi4 import _box_spectrum, exact_reference, free_field_cumulants, single_site
 from zoo.exact.phi4_quadrature import gauss_rule, phi4_quadrature_log_z
 from zoo.exact.phi4_transfer_matrix import Phi4Moments, phi4_moments, row_of
 from zoo.exact.quadrature import plane_cumulants
@@ -126,6 +126,56 @@ def test_two_deep_wells_are_two_gaussians() -> None:
     assert cumulants.log_z == pytest.approx(m2**2 / (4 * g) + gaussian, rel=1e-12)
     assert squared == pytest.approx(-m2 / (2 * g), rel=1e-6)
     assert cumulants.variance == pytest.approx(0.5, rel=1e-5)
+
+
+DEEP = [
+    ((2, 2), -30.0, 0.5),
+    ((2, 2), -30.0, 0.05),
+    ((2, 3), -50.0, 0.1),
+    ((2, 2), -100.0, 1.0),
+    ((3, 3), -30.0, 0.5),
+    ((4, 4), -30.0, 0.5),
+    ((4,), -100.0, 0.5),
+]
+
+
+@pytest.mark.parametrize(("shape", "m2", "g"), DEEP)
+def test_lattices_of_deep_wells_are_two_gaussians(shape: tuple[int, ...], m2: float, g: float) -> None:
+    """The next order of ln Z is C g / m^4: with t S for S it is C g / (t m^4), so var S = N / 2 + 2 C g / m^4."""
+    spec, sites = Phi4Spec(shape=shape, mass_squared=m2, coupling=g), prod(shape)
+    found = exact_reference(spec, 1.0)
+    laplace = log(2) + sites * m2**2 / (4 * g) + 0.5 * float(np.log(np.pi / (_box_spectrum(shape) - 2 * m2)).sum())
+    beyond = (-found.beta_f - laplace) / sites
+    small = g / m2**2
+    assert 0.2 * small < beyond < 1.5 * small
+    heat = found.observables["heat_capacity_per_site"]
+    assert heat == pytest.approx(0.5 + 2 * beyond, abs=10 * small**2 + 1e-6)
+    assert found.observables["phi_squared"] == pytest.approx(-m2 / (2 * g), rel=2 * small)
+
+
+def test_wells_of_medium_depth_are_the_gauss_quadrature() -> None:
+    for shape, m2, g in [((2, 2), -6.0, 2.0), ((2, 2), -8.0, 4.0), ((2, 3), -6.0, 3.0)]:
+        assert phi4_moments(m2, g, shape).log_z == pytest.approx(phi4_quadrature_log_z(m2, g, shape, 20), abs=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2), (2, 3)])
+@pytest.mark.parametrize("m2", [-100.0, -30.0, -4.0, 0.0])
+@pytest.mark.parametrize("g", [1e-3, 0.5, 100.0])
+@pytest.mark.parametrize("beta", [1.0, 10.0])
+def test_every_answer_is_finite_or_refused_in_words(shape: tuple[int, ...], m2: float, g: float, beta: float) -> None:
+    spec = Phi4Spec(shape=shape, mass_squared=m2, coupling=g)
+    try:
+        found = exact_reference(spec, beta)
+    except NoExactReferenceError:
+        return
+    assert np.isfinite([found.beta_f, *found.observables.values()]).all()
+    assert found.observables["heat_capacity_per_site"] > 0
+
+
+def test_levels_that_no_finer_cut_adds_are_not_convergence(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = phi4_quadrature_log_z(30.0, 5.0, (3, 3), 12)
+    monkeypatch.setattr(phi4_transfer_matrix, "_LARGEST_CUT", 0.5)  # the first two cuts keep the same single list
+    assert phi4_moments(30.0, 5.0, (3, 3)).log_z == pytest.approx(expected, abs=1e-8)
 
 
 @pytest.mark.parametrize(("m2", "g"), [(1e6, 2.0), (0.3, 1e12), (-2.0, 1.0), (1e-3, 1e-3)])

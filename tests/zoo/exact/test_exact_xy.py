@@ -1,6 +1,6 @@
 """XY chains and the Bessel functions behind them, against convolutions on the circle, quadrature and limits."""
 
-from math import log, nan, pi
+from math import cos, log, nan, pi, sqrt
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import torch
 from scipy.special import ive
 
 from zoo.exact.bessel import _by_debye, _by_recurrence, log_bessel, power_sum_cumulants
-from zoo.exact.circle_convolution import log_power_sum
+from zoo.exact.circle_convolution import log_power_sum, ring_cumulants
 from zoo.exact.quadrature import plane_cumulants
 from zoo.exact.xy import exact_reference, xy_chain_cumulants
 from zoo.specs.errors import InvalidValueError, NoExactReferenceError
@@ -27,6 +27,39 @@ def test_rings_are_convolutions_on_the_circle(K: float, length: int) -> None:
 def test_frustrated_rings_are_convolutions_on_the_circle(K: float, length: int) -> None:
     expected = log_power_sum(K, length) + length * log(2 * pi)
     assert xy_chain_cumulants(length, K, periodic=True).log_z == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize(("K", "length"), [(-2.0, 3), (-4.0, 5), (-9.0, 8), (3.0, 7)])
+def test_convolutions_have_the_energies_of_the_bessel_sum(K: float, length: int) -> None:
+    found = ring_cumulants(K, length)
+    expected = power_sum_cumulants(abs(K), length, alternating=K < 0 and length % 2 == 1)
+    assert found.log_z == pytest.approx(expected.log_z, abs=1e-10)
+    assert found.mean == pytest.approx(expected.mean, rel=1e-10)
+    assert found.variance == pytest.approx(expected.variance, rel=1e-9)
+
+
+@pytest.mark.parametrize(("K", "length"), [(-100.0, 5), (-300.0, 9), (-60.0, 3)])
+def test_cold_frustrated_rings_are_convolutions_on_the_circle(K: float, length: int) -> None:
+    expected = log_power_sum(K, length) + length * log(2 * pi)
+    found = xy_chain_cumulants(length, K, periodic=True)
+    assert found.log_z == pytest.approx(expected, rel=1e-12)
+    h = 1e-4
+    f = [log_power_sum(K * (1 + i * h), length) for i in (-2, -1, 1, 2)]
+    assert found.mean == pytest.approx(-(f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h), rel=1e-7)
+
+
+@pytest.mark.parametrize(("K", "length"), [(1e4, 5), (3e3, 31)])
+def test_frozen_frustrated_rings_turn_by_pi_over_n_at_each_bond(K: float, length: int) -> None:
+    # two senses of rotation, each harmonic with the stiffness K cos(pi / N)
+    found, stiff = xy_chain_cumulants(length, -K, periodic=True), K * cos(pi / length)
+    harmonic = (
+        length * stiff + log(2) + log(2 * pi * sqrt(length)) + (length - 1) / 2 * log(2 * pi / stiff) - log(length)
+    )
+    assert found.log_z == pytest.approx(harmonic, abs=3 * length / K)
+    assert found.mean == pytest.approx(-length * stiff + (length - 1) / 2, abs=3 * length / K)
+    assert found.variance == pytest.approx((length - 1) / 2, rel=1e-2)
+    with pytest.raises(ValueError, match="at least 2"):
+        ring_cumulants(1.0, 1)
 
 
 def test_a_frustrated_ring_without_its_signs_is_caught() -> None:
@@ -101,7 +134,7 @@ def test_angles_without_bonds_are_free(shape: tuple[int, ...]) -> None:
     [
         (XYSpec(shape=(8, 8)), 1.0, "not a chain"),
         (XYSpec(shape=(5,)), 2e9, "1e[+]09"),
-        (XYSpec(shape=(5,), J=-1.0), 100.0, "twice their length"),
+        (XYSpec(shape=(5,), J=-1.0), 2e5, "twice its length"),
     ],
     ids=str,
 )
@@ -114,3 +147,9 @@ def test_what_is_not_covered_is_said_with_the_bound(spec: XYSpec, beta: float, w
 def test_a_beta_that_is_no_temperature_is_refused(beta: float) -> None:
     with pytest.raises(InvalidValueError, match="beta is"):
         exact_reference(XYSpec(shape=(4,)), beta)
+
+
+def test_an_energy_of_zero_has_no_sign() -> None:
+    for shape, J, beta in [((3,), 0.0, 1.0), ((1,), -1.0, 1.0), ((4,), 1.0, 0.0)]:
+        energy = exact_reference(XYSpec(shape=shape, J=J), beta).observables["energy_per_site"]
+        assert str(energy) == "0.0"

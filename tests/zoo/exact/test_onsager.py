@@ -2,6 +2,7 @@
 
 from math import exp, inf, log, pi, sqrt
 
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
@@ -47,6 +48,20 @@ def test_the_critical_point_is_onsagers() -> None:
     near, nearer = (onsager_cumulants(SQUARE_CRITICAL_K * (1 - gap)).variance for gap in (1e-4, 1e-6))
     # C = -(8 / pi) K_c^2 ln |1 - T / T_c| + const
     assert nearer - near == pytest.approx(8 / pi * SQUARE_CRITICAL_K**2 * log(100), rel=1e-3)
+
+
+@pytest.mark.parametrize("K", [1e-9, 1e-6, 1e-3, 0.0199, 0.0201, 0.1, 0.4, 0.5, 1.5, 1.94, 1.97, 4.0, 12.0, 50.0])
+def test_energy_and_specific_heat_keep_their_digits(K: float) -> None:
+    with mpmath.workdps(500):
+        k, t = mpmath.mpf(K), mpmath.tanh(2 * mpmath.mpf(K))
+        root = 2 * t * t - 1
+        first, second = mpmath.ellipk(1 - root**2), mpmath.ellipe(1 - root**2)
+        mean = -k / t * (1 + 2 / mpmath.pi * root * first)
+        bracket = 2 * first - 2 * second - (1 - root) * (mpmath.pi / 2 + root * first)
+        variance = 2 / mpmath.pi * (k / t) ** 2 * bracket
+    found = onsager_cumulants(K)
+    assert found.mean == pytest.approx(float(mean), rel=1e-12, abs=0)
+    assert found.variance == pytest.approx(float(variance), rel=1e-9, abs=0)
 
 
 def test_magnetization_is_yangs() -> None:

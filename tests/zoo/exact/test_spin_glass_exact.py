@@ -11,6 +11,7 @@ from zoo.exact import site_transfer
 from zoo.exact.cumulants import Cumulants
 from zoo.exact.enumeration import coupling_matrix, enumeration_cumulants, pair_enumeration_cumulants
 from zoo.exact.kaufman import kaufman_cumulants
+from zoo.exact.layer_ring import LayerRing
 from zoo.exact.site_transfer import SpinGraph, best_plan, site_transfer_cumulants
 from zoo.exact.spin_glass import exact_reference
 from zoo.exact.transfer_matrix import strip_cumulants
@@ -168,7 +169,7 @@ def test_strips_above_24_spins_agree_with_dense_matrices(distribution: str, beta
     lattice = {"kind": "edwards_anderson", "shape": (16, 4), "distribution": distribution, "periodic": periodic}
     spec = SpinGlassSpec.model_validate({"couplings": lattice})
     found = exact_reference(spec, beta)
-    assert found.method == "transfer matrix, site by site"
+    assert found.method == f"transfer matrix, {'layer by layer' if periodic else 'site by site'}"
     assert -found.beta_f == pytest.approx(row_by_row(spec, 16, 4, beta), abs=1e-9)
     h = 1e-4
     slope = (exact_reference(spec, beta + h).beta_f - exact_reference(spec, beta - h).beta_f) / (2 * h)
@@ -185,20 +186,132 @@ def test_open_chains_are_independent_bonds() -> None:
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        (SpinGlassSpec(couplings=SherringtonKirkpatrick(n=25)), "24 spins, not 25; .* at most 23"),
-        (SpinGlassSpec(couplings=SherringtonKirkpatrick(n=100)), "at most 24 spins, .* at most 23 can be kept"),
-        (SpinGlassSpec(couplings=EdwardsAnderson(shape=(16, 16))), "24 spins, not 256; .* at most 23"),
-        (SpinGlassSpec(couplings=EdwardsAnderson(shape=(8, 8, 8))), "24 spins, not 512; .* at most 23"),
-        (SpinGlassSpec(couplings=EdwardsAnderson(shape=(4, 10)), fields=(1e5,) * 40), "span e.* at most 23"),
+        (SpinGlassSpec(couplings=SherringtonKirkpatrick(n=40)), r"24 spins, not 40; .* at most 2\^33.5 steps"),
+        (SpinGlassSpec(couplings=SherringtonKirkpatrick(n=100)), "at most 24 spins, .* at most 40 pairs for each"),
+        (
+            SpinGlassSpec(couplings=EdwardsAnderson(shape=(16, 16))),
+            r"24 spins, not 256; .* 3.0e\+10 steps of at most 4.5e",
+        ),
+        (SpinGlassSpec(couplings=EdwardsAnderson(shape=(14, 14)), beta=40.0), "not 196; .* span e.* of at most e.600"),
+        (SpinGlassSpec(couplings=EdwardsAnderson(shape=(8, 8, 8))), "24 spins, not 512; .* at most 16 spins"),
     ],
     ids=str,
 )
 def test_what_is_too_large_is_refused_with_the_bound(spec: SpinGlassSpec, why: str) -> None:
     with pytest.raises(NoExactReferenceError, match=why):
-        exact_reference(spec, 1.0)
+        exact_reference(spec, spec.beta)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 5), (5, 4), (4, 3, 2), (3, 2, 3)])
+@pytest.mark.parametrize(("scale", "field"), [(0.2, 0.0), (1.0, 0.5), (6.0, 0.0), (6.0, 2.0)])
+def test_layer_by_layer_is_the_sum_over_all_states(shape: tuple[int, ...], scale: float, field: float) -> None:
+    graph = random_lattice(shape, scale, field, periodic=True)
+    ring = LayerRing.of(graph, np.arange(len(graph.fields)).reshape(shape[0], -1))
+    assert ring is not None
+    assert_close(ring.cumulants(), enumerated(graph))
+    shifted = LayerRing(ring.within, np.roll(ring.upward, 1, 0), ring.fields)  # bonds one layer too far: caught
+    assert abs(shifted.cumulants().log_z - enumerated(graph).log_z) > 1e-4
+
+
+@pytest.mark.parametrize("field", [0.0, 0.3])
+def test_wide_tori_layer_by_layer_agree_site_by_site(field: float) -> None:
+    # three groups of places, and vectors in several blocks
+    graph = random_lattice((4, 11), 1.5, field, periodic=True)
+    ring = LayerRing.of(graph, np.arange(44).reshape(4, 11))
+    assert ring is not None
+    assert_close(ring.cumulants(), site_transfer_cumulants(graph), 1e-9)
+
+
+def test_bonds_that_are_no_ring_of_layers_are_seen() -> None:
+    graph, layers = random_lattice((4, 4), 1.0, 0.0, periodic=True), np.arange(16).reshape(4, 4)
+    assert LayerRing.of(graph, layers) is not None
+    for extra in ([0, 8], [0, 5]):  # over a layer, and to another place
+        wrong = SpinGraph(np.vstack([graph.bonds, extra]), np.append(graph.couplings, 1.0), graph.fields)
+        assert LayerRing.of(wrong, layers) is None
+    assert LayerRing.of(graph, layers.reshape(2, 8)) is None
+
+
+@pytest.mark.parametrize(("shape", "K"), [((12, 12), 0.6), ((4, 3, 3), 0.3)])
+def test_tori_without_frustration_are_the_ferromagnet_layer_by_layer(shape: tuple[int, ...], K: float) -> None:
+    # signs that can be gauged away, on layers across the last axis
+    spec = SpinGlassSpec(couplings=EdwardsAnderson(shape=shape, seed=4, distribution="pm1"))
+    bonds, _ = spec.bonds()
+    t = np.random.default_rng(3).choice([-1.0, 1.0], int(np.prod(shape)))
+    graph = SpinGraph.of(bonds, K * t[bonds[:, 0]] * t[bonds[:, 1]], np.zeros(len(t)))
+    index = np.arange(len(t)).reshape(shape)
+    ring = LayerRing.of(graph, np.moveaxis(index, -1, 0).reshape(shape[-1], -1))
+    assert ring is not None
+    assert ring.is_feasible
+    expected = kaufman_cumulants(*shape, K) if len(shape) == 2 else site_transfer_cumulants(graph)
+    assert_close(ring.cumulants(), expected, 1e-9)
+
+
+def test_the_tori_of_the_widest_strips_are_within_the_bounds() -> None:
+    for shape in [(11, 14), (12, 14), (13, 13), (14, 14), (4, 4, 4)]:
+        bonds, couplings = EdwardsAnderson(shape=shape, seed=1).bonds()
+        n = int(np.prod(shape))
+        ring = LayerRing.of(SpinGraph.of(bonds, couplings, np.zeros(n)), np.arange(n).reshape(shape[0], -1).copy())
+        assert ring is not None
+        assert ring.is_feasible or shape == (11, 14)  # whose layers are across the longer axis
+    square = EdwardsAnderson(shape=(13, 13), seed=1)
+    bonds, couplings = square.bonds()
+    assert best_plan(SpinGraph.of(bonds, 1e6 * couplings, np.zeros(169))).is_feasible
+
+
+def test_an_explicit_matrix_that_is_a_torus_is_seen_as_one() -> None:
+    lattice = EdwardsAnderson(shape=(6, 8), seed=2)
+    bonds, couplings = lattice.bonds()
+    matrix = coupling_matrix(bonds, couplings, 48).tolist()
+    drawn, explicit = (exact_reference(SpinGlassSpec(couplings=c), 0.8) for c in (lattice, matrix))
+    assert explicit.method == drawn.method == "transfer matrix, layer by layer"
+    assert explicit.beta_f == pytest.approx(drawn.beta_f, abs=1e-10)
+
+
+@pytest.mark.parametrize("field", [0.0, 0.4])
+def test_fixed_spins_are_summed_over(field: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = random_lattice((4, 5), 1.0, field, periodic=True)
+    whole = best_plan(graph)
+    monkeypatch.setattr(site_transfer, "_IN_CACHE", 6)
+    narrow = best_plan(graph)
+    assert narrow.frontier <= 6 < whole.frontier
+    assert len(narrow.fixed) >= 3
+    assert_close(site_transfer_cumulants(graph), enumerated(graph))
+
+
+@pytest.mark.parametrize("beta", [50.0, 1e3, 1e9])
+def test_cold_glasses_are_their_ground_states(beta: float) -> None:
+    spec = SpinGlassSpec(couplings=EdwardsAnderson(shape=(4, 7), seed=5, distribution="pm1"))
+    cold, levels = exact_reference(spec, beta), exact_reference(spec, 12.0)
+    # at beta = 12 the first excitation, 4 J higher, weighs exp(-48): the energy is that of the ground states
+    energy = levels.observables["energy_per_site"]
+    entropy = -levels.beta_f + 12 * energy * 28
+    assert cold.observables["energy_per_site"] == pytest.approx(energy, rel=1e-12)
+    assert -cold.beta_f == pytest.approx(-beta * energy * 28 + entropy, rel=1e-12, abs=1e-9)
+    assert cold.observables["heat_capacity_per_site"] < 1e-10
+
+
+def test_exponents_whose_squares_are_no_numbers_are_refused() -> None:
+    with pytest.raises(NoExactReferenceError, match=r"add up to .* of at most 1e\+100"):
+        exact_reference(SpinGlassSpec(couplings=EdwardsAnderson(shape=(5, 5))), 1e120)
+
+
+def test_cold_fields_align_every_spin() -> None:
+    spec = SpinGlassSpec(couplings=EdwardsAnderson(shape=(4, 10)), fields=(1e5,) * 40)
+    _, couplings = spec.bonds()
+    assert -exact_reference(spec, 1.0).beta_f == pytest.approx(4e6 + float(couplings.sum()), rel=1e-14)
 
 
 @pytest.mark.parametrize("beta", [-0.1, inf])
 def test_a_beta_that_is_no_temperature_is_refused(beta: float) -> None:
     with pytest.raises(InvalidValueError, match="beta is"):
         exact_reference(ENUMERABLE[0], beta)
+
+
+def test_a_complete_graph_is_refused_before_its_couplings_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(self: SherringtonKirkpatrick) -> None:
+        pytest.fail(f"{self.n} spins were drawn")
+
+    monkeypatch.setattr(SherringtonKirkpatrick, "bonds", drawn)
+    target = SpinGlass(SpinGlassSpec(couplings=SherringtonKirkpatrick(n=300)))
+    with pytest.raises(NoExactReferenceError, match="44850 coupled pairs"):
+        target.exact_reference(1.0)

@@ -143,10 +143,67 @@ def test_onsager_free_energy_per_site_is_approached_by_long_strips() -> None:
     assert per_site == pytest.approx(onsager, abs=1e-6)
 
 
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize(("K", "b"), [(200.0, 0.0), (-300.0, 50.0), (1e3, -0.7), (1e9, 2e8), (0.2, 1e9), (-1e9, 0.0)])
+@pytest.mark.parametrize(("width", "length"), [(1, 2), (1, 7), (3, 4), (4, 1), (7, 2), (2, 7)])
+def test_cold_strips_are_the_sum_over_all_states(
+    width: int, length: int, K: float, b: float, *, periodic: bool
+) -> None:
+    found, expected = (f(width, length, K, b, periodic=periodic) for f in (strip_cumulants, enumerated))
+    assert found.log_z == pytest.approx(expected.log_z, abs=1e-10, rel=1e-14)
+    assert found.mean == pytest.approx(expected.mean, abs=1e-10, rel=1e-14)
+    assert found.variance == pytest.approx(expected.variance, abs=1e-10)
+
+
+@pytest.mark.parametrize("N", [3, 1001, 999_999])
+@pytest.mark.parametrize("K", [20.0, 1e5])
+def test_a_cold_frustrated_ring_has_2n_ground_states(N: int, K: float) -> None:
+    found = strip_cumulants(1, N, -K, 0.0, periodic=True)
+    assert found.log_z == pytest.approx((N - 2) * K + log(2 * N), rel=1e-14, abs=1e-6 if K == 20 else 0)
+    assert found.mean == pytest.approx(-(N - 2) * K, rel=1e-9)
+
+
+@pytest.mark.parametrize("K", [1e-9, 1e-3, 5.0, 12.0])
+def test_variances_of_rings_keep_their_digits(K: float) -> None:
+    N = 10
+    # Z = (2 cosh K)^N (1 + tanh^N K): independent bonds when hot, and two walls, N (N - 1) / 2 exp(-4K), when cold
+    found = strip_cumulants(1, N, K, 0.0, periodic=True).variance
+    expected = N * (K / cosh(K)) ** 2 if K < 1 else N * (N - 1) / 2 * (4 * K) ** 2 * exp(-4 * K)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_wide_cold_strips_go_site_by_site() -> None:
+    # 14 x 5, each spin in its field: -u = K (bonds) + b N for K, b > 0
+    found = strip_cumulants(14, 5, 40.0, 10.0, periodic=False)
+    assert found.log_z == pytest.approx(40 * (13 * 5 + 14 * 4) + 10 * 70, rel=1e-14)
+    torus = strip_cumulants(7, 8, 100.0, 1.0, periodic=True)
+    assert torus.log_z == pytest.approx(112 * 100.0 + 56, rel=1e-14)
+
+
+def test_odd_long_antiferromagnets_go_by_the_spectrum_while_nothing_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
+    warm, cold = (strip_cumulants(7, 43, K, 0.0, periodic=True) for K in (-0.2, -1.5))
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer_matrix, "_MAX_ORBIT_LENGTH", 43)
+        assert_close(strip_cumulants(7, 43, -0.2, 0.0, periodic=True), warm, 1e-9)
+        assert_close(strip_cumulants(7, 43, -1.5, 0.0, periodic=True), cold, 1e-9)
+    monkeypatch.setattr(transfer_matrix, "MAX_ORBIT_OPERATIONS", 1e6)
+    assert strip_cumulants(7, 10_001, -0.2, 0.0, periodic=True).log_z > 0  # its time does not grow with the length
+    with pytest.raises(
+        ValueError, match=r"frustrated torus of width 8 and length 10001 .* multiplications, of at most"
+    ):
+        strip_cumulants(8, 10_001, -1.5, 0.0, periodic=True)
+
+
 @pytest.mark.parametrize(
-    ("width", "length", "K", "b"), [(15, 15, 0.4, 0.0), (14, 14, 20.0, 0.0), (0, 3, 0.1, 0), (3, 0, 0.1, 0)]
+    ("width", "length", "K", "b"), [(15, 15, 0.4, 0.0), (0, 3, 0.1, 0), (3, 0, 0.1, 0), (3, 4, 1e99, 0.0)]
 )
-def test_what_is_too_wide_or_too_cold_is_refused(width: int, length: int, K: float, b: float) -> None:
-    assert length == 0 or not strip_applies(width, K, b)
+def test_what_is_too_wide_or_no_strip_is_refused(width: int, length: int, K: float, b: float) -> None:
     with pytest.raises(ValueError, match=f"width {width} and length {length}"):
         strip_cumulants(width, length, K, b, periodic=True)
+
+
+def test_what_is_too_wide_and_too_cold_is_refused() -> None:
+    assert strip_applies(14, 10.0, 1.0)
+    assert not strip_applies(14, 20.0, 1.0)
+    with pytest.raises(ValueError, match=r"196 spins take .* at most 2\^33.5 steps"):
+        strip_cumulants(14, 14, 20.0, 1.0, periodic=True)

@@ -74,7 +74,17 @@ def test_a_width_of_14_is_done_where_open() -> None:
     assert_close(triangular_strip_cumulants(5, 14, 0.3, 0.1, periodic=False), found, 1e-9)
 
 
-@pytest.mark.parametrize(("width", "K"), [(15, 0.1), (14, 8.0), (0, 0.1)])
-def test_what_is_too_wide_or_too_cold_is_refused(width: int, K: float) -> None:
-    with pytest.raises(ValueError, match=f"width {width} at K"):
-        triangular_strip_cumulants(width, 20, K, 0.0, periodic=True)
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize(("K", "b"), [(100.0, 0.5), (-1e3, 0.0), (1e9, 0.0), (-100.0, 300.0)])
+def test_cold_strips_are_the_sum_over_all_states(K: float, b: float, *, periodic: bool) -> None:
+    found, expected = (f(4, 4, K, b, periodic=periodic) for f in (triangular_strip_cumulants, enumerated))
+    assert found.log_z == pytest.approx(expected.log_z, rel=1e-14, abs=1e-10)
+    assert found.mean == pytest.approx(expected.mean, rel=1e-14, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("width", "K", "b", "why"), [(15, 0.1, 0.0, "width 15 at K"), (14, -20.0, 0.1, "at most 2.33.5")]
+)
+def test_what_is_too_wide_or_too_cold_is_refused(width: int, K: float, b: float, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        triangular_strip_cumulants(width, 20, K, b, periodic=True)

@@ -13,6 +13,7 @@ from zoo.core.targets import HasExactFreeEnergy
 from zoo.exact.cumulants import Cumulants
 from zoo.exact.harmonic_trap import trap_cumulants
 from zoo.exact.two_particles import log_sphere_area, radial_cumulants, sum_of
+from zoo.specs.errors import NoExactReferenceError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.base import TargetSpec
 from zoo.specs.targets.coulomb_gas import CoulombGasSpec
@@ -196,3 +197,34 @@ def test_a_gaussian_is_a_radial_integral() -> None:
     for d in (1, 2, 3, 5):
         found, exact = radial_cumulants(lambda r: np.asarray(0.35 * r**2), d), trap_cumulants(d, 0.7)
         assert (found.log_z, found.mean, found.variance) == pytest.approx((exact.log_z, exact.mean, exact.variance))
+
+
+EXTREME: list[tuple[TargetSpec, float]] = [
+    (CoulombGasSpec(n=2), 1e9),
+    (CoulombGasSpec(n=2, interaction="logarithmic"), 1e9),
+    (LennardJonesSpec(n=2), 1e9),
+    (LennardJonesSpec(n=2, sigma=1e9, epsilon=1e9), 1.0),
+    (LennardJonesSpec(n=2, density=0.01), 1e9),
+    (DoubleWellParticlesSpec(n=2, tau=1e-9), 1.0),
+    (DoubleWellParticlesSpec(n=2, dimension=1, r0=1e9), 1.0),
+    (MonatomicWaterSpec(n=2, density=1e-3), 1e9),
+]
+
+
+@pytest.mark.parametrize(("spec", "beta"), EXTREME, ids=str)
+def test_a_pair_with_extreme_parameters_has_a_finite_answer_or_none(spec: TargetSpec, beta: float) -> None:
+    target = build_target(spec)
+    assert isinstance(target, HasExactFreeEnergy)
+    try:
+        found = target.exact_reference(beta)
+    except NoExactReferenceError:
+        return
+    assert np.isfinite([found.beta_f, *found.observables.values()]).all()
+
+
+def test_a_pair_that_the_quadrature_refuses_has_no_exact_reference() -> None:
+    for spec, beta in EXTREME[:1] + EXTREME[2:3] + EXTREME[5:7]:
+        target = build_target(spec)
+        assert isinstance(target, HasExactFreeEnergy)
+        with pytest.raises(NoExactReferenceError, match="no exact free energy"):
+            target.exact_reference(beta)

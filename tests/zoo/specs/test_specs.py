@@ -1,11 +1,12 @@
 """What a user may write, and what is refused with a message that says where and why."""
 
-from math import inf, nan
+import json
+from math import inf, nan, pi
 from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from zoo.catalog import AnyModel, AnyTarget
 from zoo.specs.arrays import as_configurations
@@ -14,8 +15,12 @@ from zoo.specs.estimate import Estimate, ExactReference
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
+from zoo.specs.requests import SampleRequest
+from zoo.specs.samplers import MetropolisSpec
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.base import TargetSpec
+from zoo.specs.targets.gaussian import GaussianSpec
+from zoo.specs.targets.gaussian_mixture import GaussianMixtureSpec
 from zoo.specs.targets.ising import IsingSpec
 from zoo.specs.training import TrainingSpec
 
@@ -41,6 +46,45 @@ BAD_ISING: list[tuple[dict[str, Any], str, str]] = [
     ({"shape": [4], "lattice": "kagome"}, "lattice", "'square'"),
     ({"shape": [4], "temperature": 2.0}, "temperature", "Extra inputs are not permitted"),
 ]
+
+
+NOT_SCALARS: list[tuple[type[BaseModel], dict[str, Any]]] = [
+    (IsingSpec, {"shape": (4,), "beta": True}),
+    (IsingSpec, {"shape": (4,), "beta": "1.0"}),
+    (IsingSpec, {"shape": (4,), "J": "1"}),
+    (IsingSpec, {"shape": (4,), "periodic": "yes"}),
+    (IsingSpec, {"shape": (4,), "periodic": 0}),
+    (GaussianSpec, {"precision": ((True,),)}),
+    (GaussianMixtureSpec, {"scales": "0.5"}),
+    (GaussianMixtureSpec, {"means": {"kind": "circle", "radius": "2"}}),
+    (TrainingSpec, {"learning_rate": "0.01"}),
+    (TrainingSpec, {"stop_when": {"effective_sample_fraction_above": "0.5"}}),
+    (MetropolisSpec, {"num_chains": "10"}),
+    (MetropolisSpec, {"num_chains": True}),
+    (SampleRequest, {"n": 1, "beta": True}),
+    (SpaceSpec, {"kind": "particles", "event_shape": (2, 1), "box": ("4",)}),
+    (SpaceSpec, {"kind": "particles", "event_shape": (2, 1), "centered": 1}),
+]
+
+
+@pytest.mark.parametrize(("spec", "fields"), NOT_SCALARS, ids=lambda value: str(value)[:60])
+def test_nothing_is_taken_for_a_number_or_a_truth_value_but_one(spec: type[BaseModel], fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"valid (number|boolean|integer)"):
+        spec.model_validate(fields)
+    with pytest.raises(ValidationError, match=r"valid (number|boolean|integer)"):
+        spec.model_validate_json(json.dumps(fields))
+
+
+def test_whole_numbers_are_floats_and_lists_are_tuples() -> None:
+    spec = type_of_target.validate_python({"kind": "ising", "shape": [4, 4], "beta": 2, "periodic": False})
+    assert isinstance(spec, IsingSpec)
+    assert (spec.beta, type(spec.beta), spec.shape, spec.periodic) == (2.0, float, (4, 4), False)
+
+
+def test_a_million_bad_elements_are_one_error() -> None:
+    with pytest.raises(ValidationError) as caught:
+        GaussianSpec.model_validate({"precision": [["a"] * 10**6]})
+    assert caught.value.error_count() <= 3
 
 
 @pytest.mark.parametrize(("fields", "where", "why"), BAD_ISING, ids=lambda value: str(value)[:40])
@@ -156,3 +200,31 @@ def test_configurations_come_back_in_the_dtype_of_the_wire(dtype: type[np.generi
     assert found.tolist() == [[[1, -1], [-1, 1]]]
     bits = as_configurations(np.array([[0, 1]]), SpaceSpec(kind="bits", event_shape=(2,)))
     assert bits.dtype == np.uint8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("space", "half"),
+    [
+        (SpaceSpec(kind="torus", event_shape=(1, 1)), pi),
+        *((SpaceSpec(kind="particles", event_shape=(1, 1), box=(2 * h,)), h) for h in (1.65, 0.05, 7.3, 1e-3, 123.456)),
+    ],
+    ids=str,
+)
+def test_half_open_intervals_are_closed_by_a_period(
+    dtype: type[np.floating[Any]], space: SpaceSpec, half: float
+) -> None:
+    inside = np.array([-half * (1 - 1e-6), -half / 3, 0, half * (1 - 1e-6)], dtype=dtype).reshape(-1, 1, 1)
+    np.testing.assert_array_equal(as_configurations(inside, space), inside)
+    ends = np.array([half, half * (1 + 5e-7), -half * (1 + 5e-7), -half], dtype=dtype).reshape(-1, 1, 1)
+    found = as_configurations(ends, space)
+    assert found.dtype == dtype
+    exact = found.astype(np.float64)
+    assert ((exact >= -half) & (exact < half)).all()
+    turns = (exact - ends.astype(np.float64)) / (2 * half)
+    np.testing.assert_allclose(turns, np.round(turns), atol=1e-7)
+    np.testing.assert_array_equal(as_configurations(found, space), found)
+    if dtype is np.float64:
+        assert found.ravel()[0] == -half
+    with pytest.raises(InvalidValueError, match=r"samples\[0\]"):
+        as_configurations(np.full((1, 1, 1), half * (1 + 2e-6), dtype), space)

@@ -20,6 +20,11 @@ SPECS = [
 ]
 
 
+def test_particles_that_escape_are_refused_at_a_field() -> None:
+    with pytest.raises(ValidationError, match="Value error, c is 0 with b = -1"):
+        DoubleWellParticlesSpec(a=0.0, b=-1.0, c=0.0)
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_energy_is_the_polynomial_of_each_distance_once(spec: DoubleWellParticlesSpec) -> None:
     x = np.random.default_rng(1).normal(size=(20, spec.n, spec.dimension), scale=3.0)
@@ -59,7 +64,7 @@ def test_the_space_fixes_the_centre_but_the_energy_does_not_feel_it() -> None:
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"c": 0.0}, "c = 0, b = -4"),
+        ({"c": 0.0}, "c is 0 with b = -4"),
         ({"c": 0.0, "b": 0.0}, "a > 0"),
         ({"c": 0.0, "b": 0.0, "a": -1.0}, "a = -1"),
         ({"c": -0.1}, "greater than or equal to 0"),

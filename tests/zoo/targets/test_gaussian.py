@@ -73,6 +73,10 @@ def test_observables() -> None:
         (((1.0, 0.5), (0.4, 1.0)), r"not symmetric: precision\[0\]\[1\] is 0.5, and precision\[1\]\[0\] is 0.4"),
         (((1.0, 2.0), (2.0, 1.0)), "smallest eigenvalue is -1"),
         (((1.0, 1.0), (1.0, 1.0)), "not positive definite"),
+        (
+            ((1e9, 0.0), (0.0, 1e-9)),
+            r"go from 1e-09 to 1e\+09, and the condition number of 2 rows is at most 2.25e\+15",
+        ),
         (((-1.0,),), "smallest eigenvalue is -1"),
         (((nan,),), "finite"),
         ((), "at least 1"),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from zoo.exact import hopfield
 from zoo.exact.enumeration import enumeration_cumulants
 from zoo.exact.hopfield import exact_reference, number_of_terms, pattern_class_cumulants
 from zoo.specs.errors import NoExactReferenceError
@@ -124,7 +125,7 @@ def test_what_has_too_many_classes_is_refused_with_the_bound() -> None:
         ({"n": 4, "patterns": 0}, "patterns is 0; a count from 1 to 4096"),
         ({"n": 4, "patterns": True}, "patterns is True"),
         ({"n": 2, "patterns": [[1, 0]]}, r"patterns\[0\]\[1\] is 0; -1 or \+1"),
-        ({"n": 2, "patterns": [[1, 1], [1]]}, r"row 1 of patterns is \[1\]"),
+        ({"n": 2, "patterns": [[1, 1], [1]]}, r"patterns\[1\] is \[1\]"),
         ({"n": 3, "patterns": [[1, 1]]}, "rows of 2 numbers and n is 3"),
         ({"n": 3, "patterns": []}, "patterns has 0 rows"),
         ({"n": 3, "patterns": "all"}, "patterns is 'all'"),
@@ -134,3 +135,22 @@ def test_what_has_too_many_classes_is_refused_with_the_bound() -> None:
 def test_what_is_no_memory_is_refused_in_words(data: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(HopfieldSpec).validate_python(data)
+
+
+def test_many_patterns_are_refused_before_their_columns_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def counted(patterns: NDArray[np.int64]) -> float:
+        seen.append(len(patterns))
+        return number_of_terms(patterns)
+
+    monkeypatch.setattr(hopfield, "number_of_terms", counted)
+    with pytest.raises(NoExactReferenceError, match="sets of magnetizations"):
+        exact_reference(HopfieldSpec(n=1000, patterns=500), 1.0)
+    assert max(seen) <= 8
+
+
+def test_a_fourth_pattern_never_lowers_the_number_of_terms() -> None:
+    patterns = HopfieldSpec(n=30, patterns=12, seed=1).pattern_values()
+    counts = [number_of_terms(patterns[:p]) for p in range(1, 13)]
+    assert (np.diff(counts) >= 0).all()

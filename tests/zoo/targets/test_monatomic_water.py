@@ -143,6 +143,11 @@ def test_parameters_without_physics_are_refused(fields: dict[str, Any], why: str
     assert why in str(caught.value)
 
 
+def test_a_density_beside_a_box_is_one_too_many_whatever_its_range() -> None:
+    with pytest.raises(ValidationError, match=r"box and density were both given.*not both"):
+        MonatomicWaterSpec.model_validate({"n": 2, "density": 1.0, "box": [20.0, 20.0, 20.0]})
+
+
 def test_more_than_two_molecules_have_no_exact_reference() -> None:
     with pytest.raises(NoExactReferenceError, match=r"3 molecules; at most 2.*thermodynamic_integration"):
         MonatomicWater(SPECS[0]).exact_reference(1.0)

@@ -18,6 +18,9 @@ class CoulombGasSpec(TargetSpec):
 
     Particles are labelled: Z is the integral of exp(-beta E) over d^(n d) x, without 1 / n!.  The trap is attached to
     the origin, so that the centre of mass moves.
+
+    Distances below 1e-12 count as 1e-12, where v is 1e12 (inverse) or 27.6 (logarithmic): coincident charges have
+    finite energies, so that sums and averages over samples stay numbers.
     """
 
     formula: ClassVar[str] = (
@@ -30,7 +33,7 @@ class CoulombGasSpec(TargetSpec):
     references: ClassVar[tuple[str, ...]] = (
         "closed form: one particle, or q^2 = 0",
         "Ginibre 1965: two dimensions, logarithmic, beta q^2 = 2, any n",
-        "quadrature: two particles",
+        "quadrature: two particles, unless parameters are extreme",
     )
 
     kind: Literal["coulomb_gas"] = "coulomb_gas"

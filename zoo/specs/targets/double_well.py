@@ -21,7 +21,10 @@ class DoubleWellSpec(TargetSpec):
     formula: ClassVar[str] = "E(x) = a (x_0^2 - b)^2 + c x_0 + 1/2 k sum_{i>=1} x_i^2"
     units: ClassVar[str] = "energies in the unit of a x^4; beta in its inverse"
     citation: ClassVar[str] = "Noe, Olsson, Koehler and Wu, Science 365, eaaw1147 (2019), suppl. (rescaled)"
-    references: ClassVar[tuple[str, ...]] = ("quadrature along x_0, closed form for the others: any parameters",)
+    references: ClassVar[tuple[str, ...]] = (
+        "quadrature along x_0, closed form for the others: all parameters but those so extreme that 16 digits "
+        "leave too few of exp(-beta E): a lowest beta E beyond about 1e8, or beta a b^2 above about 1e18",
+    )
 
     kind: Literal["double_well"] = "double_well"
     dimension: int = Field(default=2, strict=True, ge=1, le=MAX_DIMENSION)

@@ -15,12 +15,15 @@ class DoubleWellParticlesSpec(TargetSpec):
 
     The centre of mass is fixed, sum_i x_i = 0: Z is the integral over that subspace with its Euclidean measure.  The
     integral over d^(n d) x delta(sum_i x_i / n) is n^(d/2) times as large.  Particles are labelled, without 1 / n!.
+
+    The energy of coincident particles is finite by itself, [-a r0 + b r0^2 + c r0^4] / tau for a pair; distances below
+    1e-12 count as 1e-12, since the direction of a force between them is not defined.
     """
 
     formula: ClassVar[str] = "E(x) = sum_{i<j} [a (r_ij - r0) + b (r_ij - r0)^2 + c (r_ij - r0)^4] / tau"
     units: ClassVar[str] = "lengths in the unit of r0; a / tau, b / tau, c / tau in energy over length to the 1, 2, 4"
     citation: ClassVar[str] = "Köhler, Klein and Noé, Equivariant flows, ICML (2020), arXiv:2006.02425"
-    references: ClassVar[tuple[str, ...]] = ("quadrature: two particles",)
+    references: ClassVar[tuple[str, ...]] = ("quadrature: two particles, unless parameters are extreme",)
 
     kind: Literal["double_well_particles"] = "double_well_particles"
     n: ParticleNumber = 4
@@ -43,7 +46,7 @@ class DoubleWellParticlesSpec(TargetSpec):
         leading = next((value for value in (self.c, self.b, self.a) if value != 0), 0.0)
         if leading <= 0:
             msg = (
-                f"c = {self.c:g}, b = {self.b:g} and a = {self.a:g} let particles escape, and Z diverges; "
+                f"c is {self.c:g} with b = {self.b:g} and a = {self.a:g}: particles escape, and Z diverges; "
                 "allowed: c > 0, or c = 0 and b > 0, or c = b = 0 and a > 0"
             )
             raise ValueError(msg)

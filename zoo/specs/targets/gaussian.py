@@ -25,7 +25,10 @@ class GaussianSpec(TargetSpec):
 
     kind: Literal["gaussian"] = "gaussian"
     precision: tuple[Row, ...] = Field(min_length=1, max_length=MAX_DIMENSION)
-    """The matrix K, n rows of n numbers, 1 <= n <= 1024: symmetric and positive definite."""
+    """The matrix K, n rows of n numbers, 1 <= n <= 1024: symmetric and positive definite.
+
+    Its largest eigenvalue is less than 1 / (n 2.2e-16) times its smallest, so that 16 digits tell this from 0.
+    """
 
     @model_validator(mode="after")
     def _is_positive_definite(self) -> Self:
@@ -37,9 +40,13 @@ class GaussianSpec(TargetSpec):
             pair = f"precision[{i}][{j}] is {K[i, j]}, and precision[{j}][{i}] is {K[j, i]}"
             _refuse_unless(False, f"is not symmetric: {pair}")  # noqa: FBT003 - the condition has been looked at
         eigenvalues = np.linalg.eigvalsh(K)
-        smallest, rounding = eigenvalues[0], n * np.finfo(np.float64).eps * abs(eigenvalues[-1])
-        is_definite = bool(smallest > rounding)
-        _refuse_unless(is_definite, f"is not positive definite: its smallest eigenvalue is {smallest:.6g}")
+        eigenvalues, rounding = np.linalg.eigvalsh(K), n * np.finfo(np.float64).eps
+        smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
+        _refuse_unless(smallest > 0, f"is not positive definite: its smallest eigenvalue is {smallest:.6g}")
+        rule = f"the condition number of {n} rows is at most {1 / rounding:.3g}, since numbers have 16 digits"
+        span = f"its eigenvalues go from {smallest:.6g} to {largest:.6g}"
+        told = smallest > float(rounding) * largest
+        _refuse_unless(told, f"cannot be told from one that is not positive definite: {span}, and {rule}")
         return self
 
     @property

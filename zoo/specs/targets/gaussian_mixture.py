@@ -55,7 +55,7 @@ class GaussianMixtureSpec(TargetSpec):
     references: ClassVar[tuple[str, ...]] = (
         "normalised: beta = 1, any dimension",
         "closed form: one mode, any beta and dimension",
-        "quadrature: 1 dimension, or 2 with at most 32 modes, beta above about 1e-3",
+        "quadrature: 1 dimension, or 2 with at most 25 modes, beta from about 1e-3 to 1e4",
     )
 
     kind: Literal["gaussian_mixture"] = "gaussian_mixture"

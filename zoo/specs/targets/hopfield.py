@@ -92,7 +92,7 @@ def _signs(rows: Sequence[object]) -> tuple[tuple[int, ...], ...]:
     for p, row in enumerate(rows):
         first = rows[0]
         if not isinstance(row, list | tuple) or not isinstance(first, list | tuple) or len(row) != len(first):
-            msg = f"row {p} of patterns is {str(row)[:60]}; rows of -1 and +1, all of length n, are allowed"
+            msg = f"patterns[{p}] is {str(row)[:60]}; rows of -1 and +1, all of length n, are allowed"
             raise ValueError(msg)
         for i, value in enumerate(row):
             if isinstance(value, bool) or value not in (-1, 1):

@@ -19,8 +19,11 @@ class IsingSpec(TargetSpec):
     units: ClassVar[str] = "energies in the unit of J and h; beta in its inverse"
     citation: ClassVar[str] = "Ising, Z. Phys. 31, 253 (1925); Onsager, Phys. Rev. 65, 117 (1944)"
     references: ClassVar[tuple[str, ...]] = (
-        "transfer matrix: chains, and 2D strips with a side of at most 14, square or triangular, any J, h and boundary",
-        "Kaufman 1949: square lattice, 2D periodic, h = 0, J > 0 (J < 0 when both sides are even)",
+        "transfer matrix: chains of any length, J, h and beta; 2D strips with a side of at most 14, square or "
+        "triangular, any J, h and boundary, at any beta where a side is at most 6 or the boundary open, else while "
+        "side (4 beta |J| + 2 beta |h|) (triangular: 6 beta |J|) is below 600 or the sides at most about 12; where "
+        "J < 0, the length is odd and beta so large that eigenvalues cancel, up to a length of some 250 at width 14",
+        "Kaufman 1949: square lattice, 2D periodic, h = 0, J > 0 (J < 0 when both sides are even), any beta",
         "enumeration: at most 24 sites",
         "Onsager 1944: the infinite square lattice at h = 0, given beside the finite value as onsager_beta_f_per_site",
     )

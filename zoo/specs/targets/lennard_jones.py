@@ -29,6 +29,9 @@ class LennardJonesSpec(TargetSpec):
     Akhound-Sadegh et al. (2024, arXiv:2402.06121, DEM) and codes derived from it leave the sum over i != j as it is
     (energy_factor = 1): each pair twice, which is epsilon = 2 here with the same pull.
 
+    Distances below 0.001 sigma count as 0.001 sigma, where a pair has 4e36 epsilon: coincident particles have finite
+    energies, so that sums and averages over samples stay numbers, in float32 too.
+
     Solid: coordinates in the box, the centre of mass free, Z over all labellings.  Without ``switching`` the energy is
     truncated and shifted, v(r) - v(r_c) for r < r_c, as published by Wirnsberger et al. (2022, arXiv:2111.08696;
     density 1.28, beta 0.5, r_c = 2.7 sigma).  With ``switching`` r_s it is v(r) S((r - r_s) / (r_c - r_s)) for
@@ -42,7 +45,7 @@ class LennardJonesSpec(TargetSpec):
     )
     units: ClassVar[str] = "energies in the unit of epsilon, lengths in that of sigma, c in energy / length^2"
     citation: ClassVar[str] = "Jones, Proc. R. Soc. A 106, 463 (1924); Wirnsberger et al., arXiv:2111.08696 (2022)"
-    references: ClassVar[tuple[str, ...]] = ("quadrature: two particles",)
+    references: ClassVar[tuple[str, ...]] = ("quadrature: two particles, unless parameters are extreme",)
 
     kind: Literal["lennard_jones"] = "lennard_jones"
     n: ParticleNumber = 13

@@ -29,6 +29,9 @@ class MonatomicWaterSpec(TargetSpec):
     Z is the integral over the coordinates in the box, the centre of mass free, over all labellings.  The published
     state of cubic and hexagonal ice (Wirnsberger et al., arXiv:2111.08696) is 200 K, beta = 1 / (0.0019872067 x 200) =
     2.516 mol/kcal, at density 0.033567184 / Angstrom^3.
+
+    Distances below 0.001 sigma count as 0.001 sigma, where a pair has 1.5e13 kcal/mol: coincident molecules have finite
+    energies, so that sums and averages over samples stay numbers.
     """
 
     formula: ClassVar[str] = (
@@ -40,7 +43,7 @@ class MonatomicWaterSpec(TargetSpec):
         "Molinero and Moore, J. Phys. Chem. B 113, 4008 (2009), arXiv:0809.2811; "
         "Stillinger and Weber, Phys. Rev. B 31, 5262 (1985)"
     )
-    references: ClassVar[tuple[str, ...]] = ("quadrature: two molecules",)
+    references: ClassVar[tuple[str, ...]] = ("quadrature: two molecules, unless beta is extreme",)
 
     kind: Literal["monatomic_water"] = "monatomic_water"
     n: ParticleNumber
@@ -49,6 +52,13 @@ class MonatomicWaterSpec(TargetSpec):
     """Number of molecules per cubic Angstrom in a cubic box, greater than 0: 0.0335 in ice (1 g/cm^3 is 0.03343)."""
     box: tuple[Positive, Positive, Positive] | None = None
     """Sides of the periodic box in Angstrom, each at least 8.613, twice the cut-off; instead of ``density``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_two(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("density") is not None and data.get("box") is not None:
+            checked_box(data["box"], data["density"], 3)  # before the range of either is complained of
+        return data
 
     @field_validator("density")
     @classmethod

@@ -18,7 +18,10 @@ class XYSpec(TargetSpec):
     formula: ClassVar[str] = "E(theta) = -J sum_<ij> cos(theta_i - theta_j); Z with d(theta) at each site"
     units: ClassVar[str] = "angles in radians; energies in the unit of J; beta in its inverse"
     citation: ClassVar[str] = "Kosterlitz and Thouless, J. Phys. C 6, 1181 (1973)"
-    references: ClassVar[tuple[str, ...]] = ("transfer matrix (Bessel functions): chains, beta |J| up to 1e9",)
+    references: ClassVar[tuple[str, ...]] = (
+        "transfer matrix (Bessel functions): chains, beta |J| up to 1e9 (rings of odd length with J < 0: up to 1e5, or "
+        "twice the length if that is more)",
+    )
 
     kind: Literal["xy"] = "xy"
     shape: tuple[Length, ...] = Field(min_length=1, max_length=3)
