@@ -75,6 +75,11 @@ def _require_sparse(spec: SpinGlassSpec, pairs: int) -> None:
             f"{n} spins with {pairs} coupled pairs: enumeration takes at most {MAX_SPINS} spins, and a transfer matrix "
             f"at most {MAX_BONDS_PER_SITE} pairs for each spin, {n * MAX_BONDS_PER_SITE} in all"
         )
+    if 4 * pairs > n * (n - 1):
+        raise spec.no_exact_reference(
+            f"{n} spins with more than half of all pairs coupled: to sum them site by site is to enumerate them, and "
+            f"enumeration takes at most {MAX_SPINS} spins"
+        )
 
 
 def _why_not(n: int, error: ValueError, rings: list[LayerRing]) -> str:

@@ -126,7 +126,7 @@ class SpinGlassSpec(TargetSpec):
     references: ClassVar[tuple[str, ...]] = (
         "enumeration: at most 24 spins",
         "transfer matrix, site by site: sparse couplings and fields of any strength, while at most 2^33.5 steps are "
-        "needed (2D lattices: open up to 22 x 22; periodic up to 13 x 13 or 12 x 40; complete graphs: 33 spins)",
+        "needed (2D lattices: open up to 22 x 22; periodic up to 13 x 13 or 12 x 40)",
         "transfer matrix, layer by layer: periodic lattices with layers of w <= 16 spins, any couplings and fields, "
         "while (layers - 2) 4^w is at most 9e9 (4.5e9 with fields) and couplings within and around a layer span less "
         "than e^600: up to 14 x 35, 15 x 10 and 4 x 4 x 4, with normal couplings to a beta of about 9",
