@@ -186,7 +186,10 @@ def test_open_chains_are_independent_bonds() -> None:
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        (SpinGlassSpec(couplings=SherringtonKirkpatrick(n=40)), "more than half of all pairs coupled.* at most 24 spins"),
+        (
+            SpinGlassSpec(couplings=SherringtonKirkpatrick(n=40)),
+            "more than half of all pairs coupled.* at most 24 spins",
+        ),
         (SpinGlassSpec(couplings=SherringtonKirkpatrick(n=100)), "at most 24 spins, .* at most 40 pairs for each"),
         (
             SpinGlassSpec(couplings=EdwardsAnderson(shape=(16, 16))),
