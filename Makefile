@@ -40,7 +40,7 @@ generate: $(INSTALLED)
 	$(BIN)/python -m service.rest.export_openapi docs/openapi.json
 
 # All tables of docs/results and benchmarks/results, or one: make bench NAME=exact_references
-BENCHMARKS := sequential_sampling exact_references samplers reference_routes
+BENCHMARKS := sequential_sampling autoregressive exact_references samplers reference_routes temperature_scan
 bench: $(INSTALLED)
 	for name in $(or $(NAME),$(BENCHMARKS)); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 

@@ -1,234 +1,221 @@
-"""Cached sequential sampling against one full forward pass per site: same network, uniforms, run and threads.
+"""Cached sequential sampling against one full forward pass per site: same network, uniforms, run and machine.
 
-    python -m benchmarks.sequential_sampling [--rounds 8] [--output benchmarks/results]
+    python -m benchmarks.sequential_sampling [--rounds 5] [--output docs/results]
 
-Prints a table and writes it to ``sequential_sampling.md`` and ``.json``.  The slow sampler draws one whole batch, cut
-into ``rounds`` equal pieces; between two pieces the cached sampler draws whole batches, so that both see the same
-machine.  A round's rates are those of its fastest pass and its fastest batch, so that other work on the machine counts
-against neither, and the ratio is the median over the rounds.  Full passes use all threads; cached sampling, whose
-operations are too small to share, takes one.
+Prints tables and writes them to ``sequential_sampling.md``.  A full pass evaluates the whole network for every site, so
+a batch drawn the published way takes N times as long as one pass; the fastest of a few passes is taken, times N.  In
+each round a few passes and a few cached batches take turns, so that both see the same machine; the ratio is the median
+over the rounds.  Full passes use all threads and, for convolutions, the faster memory layout; cached sampling, whose
+operations are too small to share, takes one.  The arithmetic floor is one multiply-add for each weight that a site
+uses, at the rate of the fastest large float32 matrix product of one thread in the same run.
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from statistics import median
-from typing import Any, final
 
 import torch
-from jaxtyping import Float, Num
-from torch import Tensor
 
-from zoo.catalog import build_model, build_objective, build_target
-from zoo.core.models import Model
+from benchmarks.multiply_adds import multiply_adds
+from benchmarks.settings import machine
+from benchmarks.time_to_accuracy import fastest, keep_faster_layout
+from zoo.catalog import build_model
 from zoo.core.random import RandomStream
-from zoo.core.spaces import Space
-from zoo.core.targets import ThermodynamicState
-from zoo.models.autoregressive import AutoregressiveSpins, sample_by_full_passes
+from zoo.core.spaces import Spins
+from zoo.models.autoregressive import Autoregressive, sample_by_full_passes
 from zoo.models.pixelcnn import PixelCnn
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
-from zoo.specs.objectives import ReverseKlSpec
-from zoo.specs.targets.ising import IsingSpec
-from zoo.specs.training import TrainingSpec
-from zoo.training.trainer import Trainer, flush_denormals
+from zoo.specs.models.rnn import RnnSpec
+from zoo.specs.models.transformer import TransformerSpec
+from zoo.specs.spaces import SpaceSpec
+from zoo.training.trainer import flush_denormals
 
 THREADS = 2
-BATCH = 1000
 SEED = 1
-TARGET = IsingSpec(shape=(16, 16), beta=0.44)
-CASES: tuple[tuple[str, ModelSpec, float], ...] = (
-    ("pixelcnn, L = 16, width 64, half-kernel 1", PixelCnnSpec(width=64, depth=3, half_kernel=1), 150),
-    ("made, L = 16, H = 1024", MadeSpec(width=1024, depth=1), 30),
+CLOSE = 1e-6
+FAMILIES: dict[str, ModelSpec] = {
+    "made, H = 1024": MadeSpec(width=1024),
+    "pixelcnn, width 64": PixelCnnSpec(width=64),
+    "rnn, width 64": RnnSpec(width=64),
+    "transformer, width 64": TransformerSpec(width=64),
+}
+SIDES = (8, 16, 32)
+BATCHES = (1, 100, 1000)
+BARS: tuple[tuple[str, int, int, float], ...] = (
+    ("pixelcnn, width 64", 16, 1000, 150),
+    ("pixelcnn, width 64", 32, 250, 400),
+    ("made, H = 1024", 16, 1000, 30),
+    ("made, H = 1024", 32, 1000, 60),
 )
-SECONDS_PER_ROUND = 1.5
-MEMORY_FORMATS = {"channels last": torch.channels_last, "channels first": torch.contiguous_format}
+SCALING_SIDES = (8, 16, 32, 64)
+SCALING_BATCH = 256
+LARGEST_EXPONENT = 1.1
+LATENCY_BAR = 0.060
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; rates are configurations per second, ratios cached over full passes."""
+    """Seconds for one batch, drawn both ways."""
 
-    case: str
-    memory_layout: str
-    full_passes_per_second: float
-    cached_per_second: float
-    ratio: float
-    smallest_ratio: float
-    largest_ratio: float
-    bar: float
-    differing_spins: int
-    step_seconds_full_passes: float
-    step_seconds_cached: float
+    family: str
+    side: int
+    batch: int
+    slow: float
+    cached: float
+    ratios: tuple[float, ...]
+    floor: float
+
+    def line(self) -> str:
+        """A line of the table."""
+        sites = self.side**2
+        return (
+            f"| {self.family} | {self.side} | {self.batch} | {self.batch / self.slow:,.3g} "
+            f"| {self.batch / self.cached:,.4g} | **{median(self.ratios):,.0f}** ({min(self.ratios):,.0f} to "
+            f"{max(self.ratios):,.0f}) | {1e9 * self.cached / self.batch / sites:,.0f} "
+            f"| {100 * self.floor / self.cached:.0f} % |"
+        )
+
+
+HEADER = [
+    "| network | L | batch | full passes, configurations/s | cached, configurations/s | ratio (median, range) "
+    "| cached, ns per site and sample | of the floor |",
+    "|---|---|---|---|---|---|---|---|",
+]
 
 
 def main() -> None:
-    """Measure all cases, print the table and write it down."""
+    """Measure, print the tables and write them down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
     flush_denormals()
-    rows = [measured(name, spec, bar, arguments.rounds) for name, spec, bar in CASES]
-    report = markdown(rows, arguments.rounds)
-    print(report)
+    rate = product_rate()
+    parts = [
+        "# Sequential sampling: each activation once against one full forward pass per site",
+        "",
+        "Regenerate with `make bench NAME=sequential_sampling`.",
+        "",
+        f"{machine()}; seed {SEED}, {arguments.rounds} rounds, {rate / 1e9:.1f} billion multiply-adds/s of one thread.",
+        "",
+        "## Bars",
+        "",
+        *HEADER,
+    ]
+    for family, side, batch, bar in BARS:
+        row = measured(family, side, batch, arguments.rounds, rate)
+        parts.append(row.line() + f" bar {bar:.0f} |")
+        print(parts[-1], flush=True)
+    parts[-len(BARS) - 2 : -len(BARS)] = [HEADER[0] + " bar |", HEADER[1] + "---|"]
+    parts += ["", differing(), "", *scaling(), "", latency(), "", "## All families", "", *HEADER]
+    for family in FAMILIES:
+        for side in SIDES:
+            for batch in BATCHES:
+                row = measured(family, side, batch, 1 if side == 32 else 3, rate)
+                parts.append(row.line())
+                print(parts[-1], flush=True)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "sequential_sampling.md").write_text(report)
-    data = {"settings": settings(arguments.rounds), "rows": [asdict(row) for row in rows]}
-    (arguments.output / "sequential_sampling.json").write_text(json.dumps(data, indent=2) + "\n")
+    (arguments.output / "sequential_sampling.md").write_text("\n".join(parts) + "\n")
+    print("\n".join(parts))
 
 
-def measured(name: str, spec: ModelSpec, bar: float, rounds: int) -> Row:
-    """One case: both samplers in turn, then a training step with each."""
-    target = build_target(TARGET)
-    model = build_model(spec, target.space, SEED)
-    if not isinstance(model, AutoregressiveSpins):
-        msg = f"family {spec.family!r} is not sampled site by site"
+def measured(family: str, side: int, batch: int, rounds: int, rate: float) -> Row:
+    """Both ways of sampling in turn."""
+    model = network_of(family, side)
+    slow, cached = [], []
+    inputs = torch.zeros(batch, side**2, model.network.values.num_channels)
+    with torch.inference_mode():
+        for _ in range(rounds):
+            slow.append(side**2 * fastest(lambda: model.network(inputs), 3))
+            cached.append(_fastest_within(lambda: model.sample(batch, RandomStream(SEED)), 1.0))
+    floor = batch * multiply_adds(model.network) / rate
+    ratios = tuple(s / c for s, c in zip(slow, cached, strict=True))
+    return Row(family, side, batch, median(slow), median(cached), ratios, floor)
+
+
+def network_of(family: str, side: int) -> Autoregressive:
+    """The frozen model of a family, convolutions in their faster layout."""
+    model = build_model(FAMILIES[family], Spins(SpaceSpec(kind="spins", event_shape=(side, side))), SEED)
+    if not isinstance(model, Autoregressive):
+        msg = f"{family} is not sampled site by site"
         raise TypeError(msg)
-    layout = _keep_faster_layout(model)
-    slow, fast, differing = _interleaved(model, rounds)
-    ratios = [s / f for s, f in zip(slow, fast, strict=True)]
-    return Row(
-        case=name,
-        memory_layout=layout,
-        full_passes_per_second=BATCH / median(slow),
-        cached_per_second=BATCH / median(fast),
-        ratio=median(ratios),
-        smallest_ratio=min(ratios),
-        largest_ratio=max(ratios),
-        bar=bar,
-        differing_spins=differing,
-        step_seconds_full_passes=_step_seconds(_SampledByFullPasses(model), steps=1),
-        step_seconds_cached=_step_seconds(model, steps=3),
+    model.requires_grad_(requires_grad=False)
+    if isinstance(model.network, PixelCnn):
+        keep_faster_layout(model, model.network)
+    return model
+
+
+def differing() -> str:
+    """How many spins of 1000 configurations differ between the two ways, in all families at L = 8."""
+    counts = []
+    for family in FAMILIES:
+        model = network_of(family, 8)
+        with torch.inference_mode():
+            *_, (_, draws) = sample_by_full_passes(model, 1000, RandomStream(SEED))
+            slow = draws.configurations()
+        count = int((slow != model.sample(1000, RandomStream(SEED)).flatten(1)).sum())
+        counts.append(f"{family}: {count}")
+    return "Spins that differ between both ways, of 64,000 at L = 8: " + "; ".join(counts) + "."
+
+
+def scaling() -> list[str]:
+    """How the time of a configuration grows with the lattice, for a pixelcnn of fixed width."""
+    spec = PixelCnnSpec(width=32)
+    seconds = {}
+    for side in SCALING_SIDES:
+        model = build_model(spec, Spins(SpaceSpec(kind="spins", event_shape=(side, side))), SEED)
+        model.requires_grad_(requires_grad=False)
+        draw = _drawing(model.sample, SCALING_BATCH)
+        seconds[side] = _fastest_within(draw, 2.0) / SCALING_BATCH
+    first, last = SCALING_SIDES[0], SCALING_SIDES[-1]
+    exponent = log(seconds[last] / seconds[first]) / log((last / first) ** 2)
+    shown = "; ".join(f"L = {side}: {1e3 * value:.3g} ms" for side, value in seconds.items())
+    return [
+        "## Cost of a configuration",
+        "",
+        f"pixelcnn, width 32, batch {SCALING_BATCH}, one thread: {shown}. From L = {first} to {last} it grows as "
+        f"N^{exponent:.3f} (bar: N^{LARGEST_EXPONENT}).",
+    ]
+
+
+def latency() -> str:
+    """Milliseconds for a single configuration."""
+    model = network_of("pixelcnn, width 64", 16)
+    seconds = [fastest(lambda: model.sample(1, RandomStream(SEED)), 1) for _ in range(40)]
+    return (
+        f"A single configuration of pixelcnn, width 64, L = 16, on one thread: median {1e3 * median(seconds):.1f} ms, "
+        f"fastest {1e3 * min(seconds):.1f} ms (bar: {1e3 * LATENCY_BAR:.0f} ms)."
     )
 
 
-def _interleaved(model: AutoregressiveSpins, rounds: int) -> tuple[list[float], list[float], int]:
-    """Seconds per batch of the slow and of the cached sampler in each round, and how many spins differ in the end."""
-    sites = model.space.num_sites
-    rng = RandomStream(SEED)
-    passes = sample_by_full_passes(model, BATCH, rng)
-    cached = model.sample(BATCH, rng)
-    slow, fast = [], []
-    with torch.inference_mode():
-        for done in range(rounds):
-            count = (done + 1) * sites // rounds - done * sites // rounds
-            seconds = []
-            for _ in range(count):
-                started = time.perf_counter()
-                spins = next(passes)
-                seconds.append(time.perf_counter() - started)
-            slow.append(min(seconds) * sites)
-            fast.append(_fastest(lambda: model.sample(BATCH, rng)))
-    return slow, fast, int((spins != cached.flatten(1)).sum())
+def product_rate() -> float:
+    """Multiply-adds per second of one thread in a large float32 product."""
+    torch.set_num_threads(1)
+    a, b = torch.ones(1024, 1024), torch.ones(1024, 1024)
+    rate: float = 1024**3 / _fastest_within(lambda: a @ b, 1.0)
+    torch.set_num_threads(THREADS)
+    return rate
 
 
-def _fastest(action: Callable[[], object]) -> float:
-    """Seconds of the fastest of several repetitions."""
-    seconds: list[float] = []
-    while sum(seconds) < SECONDS_PER_ROUND or len(seconds) < 3:
+def _drawing(sample: Callable[[int, RandomStream], object], batch: int) -> Callable[[], object]:
+    return lambda: sample(batch, RandomStream(SEED))
+
+
+def _fastest_within(action: Callable[[], object], seconds: float) -> float:
+    """Seconds of the fastest repetition, of those that fit into ``seconds``; at least two."""
+    found: list[float] = []
+    while sum(found) < seconds or len(found) < 2:
         started = time.perf_counter()
         action()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
-
-
-def _keep_faster_layout(model: AutoregressiveSpins) -> str:
-    """Leaves the convolutions of ``model`` in the memory layout in which its full forward pass is faster."""
-    if not isinstance(model, PixelCnn):
-        return "-"
-    spins = model.sample(BATCH, RandomStream(SEED))
-    seconds = {}
-    with torch.inference_mode():
-        for name, memory_format in MEMORY_FORMATS.items():
-            model.memory_format = memory_format
-            seconds[name] = _fastest(lambda: model.logits(spins))
-    best = min(seconds, key=lambda name: seconds[name])
-    model.memory_format = MEMORY_FORMATS[best]
-    return best
-
-
-def _step_seconds(model: Model, steps: int) -> float:
-    """Median seconds of a training step, the first one left out unless it is the only one."""
-    state = ThermodynamicState(build_target(TARGET), TARGET.beta)
-    trainer = Trainer(build_objective(ReverseKlSpec()), state, TrainingSpec(batch_size=BATCH))
-    training = trainer.init(model)
-    seconds = []
-    for step in range(steps + (steps > 1)):
-        started = time.perf_counter()
-        training, _ = trainer.step(training, RandomStream(SEED, domain=step))
-        seconds.append(time.perf_counter() - started)
-    return median(seconds[1:] or seconds)
-
-
-@final
-class _SampledByFullPasses(Model):
-    """A model that draws its samples the slow way and is otherwise the same."""
-
-    def __init__(self, model: AutoregressiveSpins) -> None:
-        super().__init__()
-        self.model = model
-
-    @property
-    def space(self) -> Space:
-        return self.model.space
-
-    def sample(self, num_samples: int, rng: RandomStream) -> Num[Tensor, "batch *event"]:
-        with torch.inference_mode():
-            *_, spins = sample_by_full_passes(self.model, num_samples, rng)
-        return spins.to(torch.int8).reshape(-1, *self.space.event_shape)
-
-    def log_prob(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
-        return self.model.log_prob(x)
-
-    def sample_and_log_prob(
-        self, num_samples: int, rng: RandomStream
-    ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
-        x = self.sample(num_samples, rng)
-        return x, self.log_prob(x)
-
-
-def settings(rounds: int) -> dict[str, Any]:
-    """What the figures depend on."""
-    return {
-        "batch": BATCH,
-        "threads": torch.get_num_threads(),
-        "seed": SEED,
-        "rounds": rounds,
-        "dtype": "float32",
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-    }
-
-
-def markdown(rows: list[Row], rounds: int) -> str:
-    """The table with its settings."""
-    lines = [
-        "# Sequential sampling: each activation once against one full forward pass per site",
-        "",
-        "Regenerate with `python -m benchmarks.sequential_sampling`.",
-        "",
-        ", ".join(f"{name} {value}" for name, value in settings(rounds).items()) + ".",
-        "",
-        "| network | layout | full passes, configurations/s | cached, configurations/s "
-        "| ratio (median of rounds, range) | bar | spins that differ "
-        "| s per training step, full passes | s per training step, cached |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row.case} | {row.memory_layout} | {row.full_passes_per_second:,.3g} | {row.cached_per_second:,.0f} "
-        f"| **{row.ratio:.0f}** ({row.smallest_ratio:.0f} to {row.largest_ratio:.0f}) | {row.bar:.0f} "
-        f"| {row.differing_spins} of {BATCH * TARGET.space.num_sites} "
-        f"| {row.step_seconds_full_passes:.3g} | {row.step_seconds_cached:.3g} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+        found.append(time.perf_counter() - started)
+    return min(found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Helmholtz from Python: ``from helmholtz import Client``."""
 
 from helmholtz.client import Client
+from helmholtz.completion import CompletionResult, LabelledLogLikelihoodResult
 from helmholtz.connection import RetryPolicy
 from helmholtz.errors import (
     AnsweredAsJobError,
@@ -22,12 +23,14 @@ from helmholtz.results import (
     Dataset,
     DatasetSamples,
     EnergyResult,
+    FreeEnergyCurveResult,
     FreeEnergyResult,
     Job,
     LogLikelihoodResult,
     Point,
     Reference,
     SampleResult,
+    StoredCurve,
     Version,
 )
 
@@ -35,11 +38,13 @@ __all__ = [
     "AnsweredAsJobError",
     "ApiError",
     "Client",
+    "CompletionResult",
     "ConflictError",
     "Dataset",
     "DatasetSamples",
     "EnergyResult",
     "Event",
+    "FreeEnergyCurveResult",
     "FreeEnergyResult",
     "HelmholtzError",
     "InvalidArgumentError",
@@ -47,6 +52,7 @@ __all__ = [
     "Job",
     "JobCancelledError",
     "JobFailedError",
+    "LabelledLogLikelihoodResult",
     "LogLikelihoodResult",
     "NotFoundError",
     "Point",
@@ -54,6 +60,7 @@ __all__ = [
     "RetryPolicy",
     "SampleResult",
     "ServiceUnreachableError",
+    "StoredCurve",
     "UnavailableError",
     "UnexpectedAnswerError",
     "Version",

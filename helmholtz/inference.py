@@ -1,15 +1,15 @@
 """The three questions: samples, log-likelihoods, free energies."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import httpx
 from numpy.typing import ArrayLike
 
-from helmholtz.arrays import JSON, NPY, as_samples, from_npy, to_npy
+from helmholtz.arrays import JSON, NPY, as_samples, from_npy, to_json, to_npy
 from helmholtz.connection import Call, json_call, path_of
 from helmholtz.errors import AnsweredAsJobError
-from helmholtz.results import FreeEnergyResult, LogLikelihoodResult, SampleResult
+from helmholtz.results import FreeEnergyCurveResult, FreeEnergyResult, LogLikelihoodResult, SampleResult, StoredCurve
 from helmholtz.room import Room
 
 LONGEST_WAIT = 300
@@ -24,31 +24,48 @@ class InferenceCalls(Room):
     """
 
     def sample(
-        self, model: str, n: int, seed: int | None = None, ref: str | int | None = None, include: Collection[str] = ()
+        self,
+        model: str,
+        n: int,
+        seed: int | None = None,
+        ref: str | int | None = None,
+        include: Collection[str] = (),
+        condition: Mapping[str, float] | None = None,
     ) -> SampleResult:
         """``n`` configurations drawn from a model; ``include`` adds ``log_prob`` and ``energy`` of each.
 
         The same version and seed give the same configurations; without a seed the answer says which was drawn.
+        ``condition`` has values of what the model is conditioned on, such as ``{"beta": 0.4}`` or ``{"label": 3}``.
 
         Raises:
             AnsweredAsJobError: it would take longer than the client waits.
         """
-        body = {"n": n, "seed": seed, "include": list(include) or None}
+        body = {"n": n, "seed": seed, "include": list(include) or None, "condition": dict(condition or {}) or None}
         accept = JSON if include else NPY
         response = self._ask(json_call(_path(model, ref, "sample"), body, self._headers(accept)))
         if response.headers.get("content-type", "").startswith(NPY):
             return SampleResult.read(_named(response, model) | {"samples": from_npy(response.content)})
         return SampleResult.read(_named(response, model) | self._connection.read_object(response))
 
-    def log_likelihood(self, model: str, samples: ArrayLike, ref: str | int | None = None) -> LogLikelihoodResult:
+    def log_likelihood(
+        self,
+        model: str,
+        samples: ArrayLike,
+        ref: str | int | None = None,
+        condition: Mapping[str, float] | None = None,
+    ) -> LogLikelihoodResult:
         """The natural logarithm of q(x) for each configuration; ``samples`` has shape (n, *event_shape).
+
+        ``condition`` has values of what the model is conditioned on.
 
         Raises:
             InvalidValueError: a wrong shape, or a value outside the model's space; the error names the first offender.
             ConflictError: reason ``CAPABILITY_MISSING``, the family has no likelihood.
         """
         headers = self._headers(JSON) | {"Content-Type": NPY}
-        call = Call("POST", _path(model, ref, "logLikelihood"), content=to_npy(as_samples(samples)), headers=headers)
+        params = {"condition": to_json(dict(condition)).decode()} if condition else {}
+        path, content = _path(model, ref, "logLikelihood"), to_npy(as_samples(samples))
+        call = Call("POST", path, params, content=content, headers=headers)
         response = self._ask(call)
         return LogLikelihoodResult.read(_named(response, model) | self._connection.read_object(response))
 
@@ -63,7 +80,8 @@ class InferenceCalls(Room):
     ) -> FreeEnergyResult:
         """An estimate of beta_f = -ln Z of the model's target, with its error, evidence and, where known, the truth.
 
-        ``options`` are the other fields of the request: ``target_standard_error``, ``max_seconds``, ``beta``.
+        ``options`` are the other fields of the request: ``target_standard_error``, ``max_seconds``, ``beta``,
+        ``condition``.
 
         Raises:
             AnsweredAsJobError: it would take longer than the client waits.
@@ -71,6 +89,32 @@ class InferenceCalls(Room):
         body = {"method": method, "n": n, "seed": seed, **options}
         response = self._ask(json_call(_path(model, ref, "freeEnergy"), body, self._headers(JSON)))
         return FreeEnergyResult.read(_named(response, model) | self._connection.read_object(response))
+
+    def free_energy_curve(
+        self,
+        model: str,
+        beta: Sequence[float],
+        n: int | None = None,
+        seed: int | None = None,
+        ref: str | int | None = None,
+        condition: Mapping[str, float] | None = None,
+    ) -> FreeEnergyCurveResult:
+        """beta_f, energy and heat capacity at each inverse temperature of ``beta``, from a model conditioned on beta.
+
+        ``n`` is the number of samples at each; ``condition`` has values of other conditions.  Every point is stored.
+
+        Raises:
+            AnsweredAsJobError: it would take longer than the client waits.
+        """
+        body = {"beta": list(beta), "n": n, "seed": seed, "condition": dict(condition or {}) or None}
+        response = self._ask(json_call(_path(model, ref, "freeEnergyCurve"), body, self._headers(JSON)))
+        return FreeEnergyCurveResult.read(_named(response, model) | self._connection.read_object(response))
+
+    def stored_curve(self, model: str, version: int | None = None) -> StoredCurve:
+        """The newest stored estimate at each beta, of a version or of all versions of a model; nothing is computed."""
+        params = {"model": model} if version is None else {"model": model, "version": version}
+        response = self._connection.send(Call("GET", "/v1/free-energies:curve", params))
+        return StoredCurve.read(self._connection.read_object(response))
 
     def _headers(self, accept: str) -> dict[str, str]:
         wait = max(1, min(int(self._connection.timeout), LONGEST_WAIT))

@@ -2,13 +2,13 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from helmholtz.connection import Call, json_call, path_of
 from helmholtz.errors import JobCancelledError, JobFailedError
 from helmholtz.events import Event, Follower
-from helmholtz.results import Job, LogLine, Point
+from helmholtz.results import Dataset, Job, LogLine, Point
 from helmholtz.room import Room
 from helmholtz.zoo import Spec
 
@@ -27,21 +27,25 @@ class JobCalls(Room):
 
     def train(
         self,
-        target: Spec,
+        target: Spec | None,
         model: Spec,
         objective: Spec | None = None,
         training: Spec | None = None,
         *,
+        data: Spec | Dataset | None = None,
         publish: str | Spec | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """The job that trains ``model`` on ``target``; what is left out has defaults that work.
+        """The job that trains ``model`` on ``target``, from ``data``, or from both; the rest has defaults that work.
+
+        ``data`` is a dataset of the service, or a builtin with its options: ``{"builtin": "digits"}``.
 
         ``publish`` names where the version goes: a model name, or ``{"model": ..., "alias": ...}``.
         """
         job = {
             "kind": "train",
             "target": target,
+            "data": {"dataset": data.id} if isinstance(data, Dataset) else data,
             "model": model,
             "objective": objective,
             "training": training,
@@ -49,18 +53,43 @@ class JobCalls(Room):
         }
         return self.submit(job, idempotency_key=idempotency_key)
 
+    def sweep(
+        self,
+        train: Mapping[str, Any],
+        grid: Mapping[str, Sequence[Any]] | None = None,
+        points: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """The parent of one train job for each combination of values: ``grid={"target.beta": [0.3, 0.44]}``.
+
+        ``points`` names the combinations themselves instead: ``[{"target.beta": 0.3, "model.width": 64}, ...]``.
+        """
+        swept = {name: value for name, value in (("grid", grid), ("list", points)) if value is not None}
+        return self.submit({"kind": "sweep", "train": train} | swept, idempotency_key=idempotency_key)
+
     def job(self, job: Job | str) -> Job:
         """The job as it stands now."""
         return Job.read(self._connection.get(_path(job)))
 
-    def jobs(self, state: str | None = None, kind: str | None = None, limit: int | None = 100) -> list[Job]:
-        """At most ``limit`` jobs in the service's order, of one state or one kind where asked."""
+    def jobs(
+        self,
+        state: str | None = None,
+        kind: str | None = None,
+        limit: int | None = 100,
+        *,
+        parent: Job | str | None = None,
+    ) -> list[Job]:
+        """At most ``limit`` jobs in the service's order, of one state, one kind or one parent where asked."""
         page_size = None if limit is None else min(limit, 100)
-        found = self._connection.pages(path_of("jobs"), "jobs", limit, state=state, kind=kind, page_size=page_size)
+        of = parent.id if isinstance(parent, Job) else parent
+        found = self._connection.pages(
+            path_of("jobs"), "jobs", limit, state=state, kind=kind, parent=of, page_size=page_size
+        )
         return [Job.read(entry) for entry in found]
 
     def cancel(self, job: Job | str) -> Job:
-        """The job, asked to stop; it is over when its state says so.
+        """The job, asked to stop, and with a sweep all its children; it is over when its state says so.
 
         Raises:
             ConflictError: reason ``JOB_FINISHED``.

@@ -125,8 +125,17 @@ class JobError(Answer):
     reason: str = ""
 
 
+class ChildJob(Answer):
+    """One job of a sweep: the values that set it apart, and the model that it trains."""
+
+    id: str
+    state: str
+    values: dict[str, Any] = {}
+    model: str | None = None
+
+
 class Job(Answer):
-    """A job as it stood when it was asked for."""
+    """A job as it stood when it was asked for; a sweep, asked for by itself, has ``children``."""
 
     id: str
     kind: str
@@ -141,6 +150,8 @@ class Job(Answer):
     result: dict[str, Any] | None = None
     error: JobError | None = None
     retry_of: str | None = None
+    parent: str | None = None
+    children: list[ChildJob] | None = None
     cancel_requested: bool = False
 
     @property
@@ -218,6 +229,9 @@ class Version(Answer):
     objective: dict[str, Any] | None = None
     training: dict[str, Any] | None = None
     seed: int | None = None
+    space: dict[str, Any] | None = None
+    dataset: str | None = None
+    parent: dict[str, Any] | None = None
     metrics: dict[str, Any] = {}
     digest: str = ""
     target_digest: str | None = None
@@ -324,3 +338,70 @@ class FreeEnergyResult(Answer):
         if self.exact is None or self.beta_f is None or not self.standard_error:
             return None
         return (self.beta_f - self.exact.beta_f) / self.standard_error
+
+
+class WithError(Answer):
+    """A number and its standard error; ``exact`` beside it where a stored point knows it."""
+
+    value: float | None
+    standard_error: float | None = None
+    exact: float | None = None
+
+
+class ExactPoint(Answer):
+    """The exact values at one beta, of all sites; energies where the reference has them."""
+
+    beta_f: float
+    energy: float | None = None
+    heat_capacity: float | None = None
+    method: str = ""
+    citation: str = ""
+
+
+class CurvePoint(Answer):
+    """Estimates at one beta, of all sites: beta_f = -ln Z, <E>, and the heat capacity beta^2 var(E)."""
+
+    beta: float
+    condition: dict[str, float] = {}
+    beta_f: float | None
+    standard_error: float | None
+    upper_bound: Bound | None = None
+    energy: WithError
+    heat_capacity: WithError
+    per_site: dict[str, float | None] = {}
+    method: str = ""
+    diagnostics: Diagnostics = Diagnostics()
+    exact: ExactPoint | None = None
+
+
+class FreeEnergyCurveResult(Answer):
+    """The points of a curve, in the order of the betas that were asked for."""
+
+    points: list[CurvePoint]
+    num_sites: int | None = None
+    model: str | None = None
+    version: int | None = None
+    seed: int | None = None
+
+
+class StoredPoint(Answer):
+    """A stored estimate at one beta; ``energy`` and ``heat_capacity`` where they came with it."""
+
+    beta: float
+    condition: dict[str, float] | None = None
+    beta_f: float | None
+    standard_error: float | None = None
+    energy: WithError | None = None
+    heat_capacity: WithError | None = None
+    exact_beta_f: float | None = None
+    method: str = ""
+    reliable: bool = True
+    version: int | None = None
+    created_at: datetime | None = None
+
+
+class StoredCurve(Answer):
+    """The newest stored estimate at each beta, the lowest first."""
+
+    model: str
+    points: list[StoredPoint]

@@ -1,14 +1,18 @@
 """Free energies that have been estimated, kept for dashboards; and the ranking of the models of one target."""
 
 import uuid
+from collections.abc import Sequence
+from typing import Final
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, Connection, String, cast, func, insert, select
 
 from models_registry.database import Database, now
 from models_registry.pages import AnyRow, Listing, Page
 from models_registry.tables import estimates, versions
 from zoo.specs.base import Spec
+
+MAX_CURVE_POINTS: Final = 1000
 
 
 class EstimateRecord(Spec):
@@ -32,6 +36,11 @@ class EstimateRecord(Spec):
     method: str
     reliable: bool
     exact_beta_f: float | None = None
+    condition: dict[str, float] | None = None
+    """The conditions that the model was given; None for models without."""
+    observables: dict[str, dict[str, float | None]] | None = None
+    """What was estimated beside beta_f, ``energy`` and ``heat_capacity``: each its ``value``, its ``standard_error``,
+    and ``exact`` where that is known."""
     seed: int | None = None
     created_at: float | None = None
     """Seconds since 1970; the database's time when None is stored."""
@@ -61,9 +70,33 @@ class Estimates:
         Raises:
             UnavailableError: the database is away.
         """
-        values = record.model_dump() | ({"created_at": now()} if record.created_at is None else {})
+        return self.store_all((record,))[0]
+
+    def store_all(self, records: Sequence[EstimateRecord]) -> tuple[EstimateRecord, ...]:
+        """Keep estimates, all or none; returns them with the time at which they were stored.
+
+        Raises:
+            UnavailableError: the database is away.
+        """
         with self._database.transaction() as connection:
-            return _record(connection.execute(insert(estimates).values(values).returning(estimates)).one())
+            return tuple(_stored(connection, record) for record in records)
+
+    def curve(self, model: str, version: int | None = None) -> tuple[EstimateRecord, ...]:
+        """The newest estimate at each beta, and at each value of the other conditions, the lowest beta first.
+
+        At most ``MAX_CURVE_POINTS``, of all versions of the model or of one.
+        """
+        own = [estimates.c.model == model] + ([] if version is None else [estimates.c.version == version])
+        # as text, since JSON has no equality in PostgreSQL; the names are always in the same order
+        others = cast(estimates.c.condition, String)
+        newest_first = (estimates.c.created_at.desc(), estimates.c.id.desc())
+        age = func.row_number().over(partition_by=(estimates.c.beta, others), order_by=newest_first)
+        ranked = select(estimates, age.label("age")).where(*own).subquery()
+        columns = [ranked.c[column.name] for column in estimates.columns]
+        query = select(*columns).where(ranked.c.age == 1).order_by(ranked.c.beta, ranked.c.created_at, ranked.c.id)
+        with self._database.read() as connection:
+            rows = connection.execute(query.limit(MAX_CURVE_POINTS)).all()
+        return tuple(_record(row) for row in rows)
 
     def list(
         self,
@@ -103,6 +136,11 @@ class Estimates:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return tuple(_standing(rank, row) for rank, row in enumerate(rows, start=1))
+
+
+def _stored(connection: Connection, record: EstimateRecord) -> EstimateRecord:
+    values = record.model_dump() | ({"created_at": now()} if record.created_at is None else {})
+    return _record(connection.execute(insert(estimates).values(values).returning(estimates)).one())
 
 
 def _record(row: AnyRow) -> EstimateRecord:

@@ -23,7 +23,10 @@ class VersionManifest(Spec):
 
     model: str
     job_id: str
-    target: JsonObject
+    target: JsonObject | None
+    """The system it was trained on; None for versions that were learnt from data alone."""
+    space: JsonObject | None = None
+    """The space of its samples; None for versions from before it was written down, whose target has it."""
     model_spec: JsonObject
     objective: JsonObject
     training: JsonObject
@@ -35,7 +38,8 @@ class VersionManifest(Spec):
     metrics: JsonObject
     """``variational_beta_f`` with its ``standard_error``, ``effective_sample_fraction``, and what else was measured."""
     target_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """``canonical_digest(target)``: versions with one digest can be compared."""
+    """``canonical_digest`` of the target, or of what the data is where there is none: versions with one digest can be
+    compared."""
     libraries: dict[str, str]
     """Versions of the libraries that computed it."""
 

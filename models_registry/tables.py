@@ -31,7 +31,8 @@ versions = Table(
     Column("model", String(63), ForeignKey("models.name"), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("job_id", String(40), nullable=False, unique=True),
-    Column("target", JSON, nullable=False),
+    Column("target", JSON, nullable=False),  # JSON's null where a version was learnt from data alone
+    Column("space", JSON(none_as_null=True)),
     Column("model_spec", JSON, nullable=False),
     Column("objective", JSON, nullable=False),
     Column("training", JSON, nullable=False),
@@ -91,6 +92,8 @@ estimates = Table(
     Column("method", String(32), nullable=False),
     Column("reliable", Boolean, nullable=False),
     Column("exact_beta_f", Float),
+    Column("condition", JSON(none_as_null=True)),
+    Column("observables", JSON(none_as_null=True)),
     Column("seed", BigInteger),
     Column("created_at", Float, nullable=False),
     Index("ix_estimates_created_at_id", "created_at", "id"),

@@ -13,14 +13,16 @@ def check_job(spec: JobSpec, settings: Settings) -> None:
     Raises:
         LimitExceededError: its target, its model, its dataset or its chains are larger.
     """
-    space = spec.target.space
-    check_target(space, settings)
     if isinstance(spec, TrainJobSpec):
-        check_model(spec.model, space, settings)
+        for space in spec.known_spaces:
+            check_target(space, settings)
+            check_model(spec.model, space, settings)
     if isinstance(spec, DatasetJobSpec):
-        check_samples(spec.n, space, settings)
+        check_target(spec.target.space, settings)
+        check_samples(spec.n, spec.target.space, settings)
     if isinstance(spec, ReferenceJobSpec):
-        _check_chains(spec, space, settings)
+        check_target(spec.target.space, settings)
+        _check_chains(spec, spec.target.space, settings)
 
 
 def check_target(space: SpaceSpec, settings: Settings, path: str = "target.shape") -> None:
@@ -30,6 +32,24 @@ def check_target(space: SpaceSpec, settings: Settings, path: str = "target.shape
         LimitExceededError: it has more.
     """
     _check(space.num_sites, settings.max_sites, path, f"{space.num_sites} sites", "MAX_SITES")
+
+
+def check_num_children(number: int, path: str, settings: Settings) -> None:
+    """Nothing, when a sweep has at most ``max_sweep_children`` jobs.
+
+    Raises:
+        LimitExceededError: it has more.
+    """
+    _check(number, settings.max_sweep_children, path, f"a sweep of {number} jobs", "MAX_SWEEP_CHILDREN")
+
+
+def check_sweep_bytes(size: int, settings: Settings) -> None:
+    """Nothing, when the jobs of a sweep, written out, have together at most ``max_body_bytes``.
+
+    Raises:
+        LimitExceededError: they have more.
+    """
+    _check(size, settings.max_body_bytes, "train", f"a sweep of {size} bytes in all its jobs", "MAX_BODY_BYTES")
 
 
 def check_samples(n: int, space: SpaceSpec, settings: Settings) -> None:

@@ -45,6 +45,8 @@ class Settings(BaseModel):
     """Largest n times sites of one free energy."""
     max_model_size: int = Field(default=2**28, ge=1)
     """Largest working size of a model, in numbers of four bytes: its weights and what is made of them."""
+    max_sweep_children: int = Field(default=1000, ge=1)
+    """Largest number of jobs of one sweep."""
     grace_seconds: float = Field(default=10, gt=0)
     """Time that a draining process has to finish what it has begun."""
 

@@ -1,17 +1,25 @@
 """The one place that names every family and target: spec class -> "module:Class", imported on first use."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from zoo.specs.datasets import BarsAndStripesDataSpec, BitstringsDataSpec, BuiltinSpec, DigitsSpec, LabelledSamples
+from zoo.specs.errors import InvalidValueError
+from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.bethe import BetheSpec
+from zoo.specs.models.continuous_autoregressive import ContinuousAutoregressiveSpec
+from zoo.specs.models.fixed_point import FixedPointSpec
 from zoo.specs.models.made import MadeSpec
+from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
-from zoo.specs.objectives import ObjectiveSpec, ReverseKlSpec
+from zoo.specs.models.rnn import RnnSpec
+from zoo.specs.models.transformer import TransformerSpec
+from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
 from zoo.specs.samplers import (
     DirectSpec,
     HeatBathSpec,
@@ -45,9 +53,10 @@ from zoo.specs.targets.u1_gauge import U1GaugeSpec
 from zoo.specs.targets.xy import XYSpec
 
 if TYPE_CHECKING:
-    from zoo.core.models import Model
+    from zoo.core.models import ConditionalModel, Model
+    from zoo.core.self_consistency import SelfConsistent
     from zoo.core.spaces import Space
-    from zoo.core.targets import Target
+    from zoo.core.targets import Target, ThermodynamicState
     from zoo.objectives.base import Objective
     from zoo.samplers.base import Beta, Chains
 
@@ -77,10 +86,30 @@ TARGETS: dict[type[TargetSpec], str] = {
 MODELS: dict[type[ModelSpec], str] = {
     MadeSpec: "zoo.models.made:Made",
     PixelCnnSpec: "zoo.models.pixelcnn:PixelCnn",
+    RnnSpec: "zoo.models.rnn:Rnn",
+    TransformerSpec: "zoo.models.transformer:Transformer",
+    MeanFieldSpec: "zoo.models.mean_field:MeanField",
+    ContinuousAutoregressiveSpec: "zoo.models.continuous_autoregressive:ContinuousAutoregressive",
 }
+
+APPROXIMATIONS: dict[type[ModelSpec], str] = {
+    BetheSpec: "zoo.models.bethe:Bethe",
+}
+"""Families that have a free energy and no distribution."""
+
+FAMILIES: dict[type[ModelSpec], str] = MODELS | APPROXIMATIONS
+"""All that a user can ask for."""
+
+EQUATIONS: dict[type[ModelSpec], str] = {
+    MeanFieldSpec: "zoo.models.mean_field:MeanFieldEquations",
+    **APPROXIMATIONS,
+}
+"""What is solved for a target instead of trained."""
 
 OBJECTIVES: dict[type[ObjectiveSpec], str] = {
     ReverseKlSpec: "zoo.objectives.reverse_kl:ReverseKl",
+    MaximumLikelihoodSpec: "zoo.objectives.maximum_likelihood:MaximumLikelihood",
+    MixedSpec: "zoo.objectives.mixed:Mixed",
 }
 
 SAMPLERS: dict[type[SamplerSpec], str] = {
@@ -119,7 +148,7 @@ class _OneOf:
 
 
 AnyTarget = Annotated[TargetSpec, _OneOf("kind", TARGETS)]
-AnyModel = Annotated[ModelSpec, _OneOf("family", MODELS)]
+AnyModel = Annotated[ModelSpec, _OneOf("family", FAMILIES)]
 AnyObjective = Annotated[ObjectiveSpec, _OneOf("kind", OBJECTIVES)]
 AnySampler = Annotated[SamplerSpec, _OneOf("kind", SAMPLERS)]
 
@@ -130,19 +159,53 @@ def build_target(spec: TargetSpec) -> "Target":
     return target
 
 
+def states_of(spec: TargetSpec) -> "Callable[[Mapping[str, float]], ThermodynamicState]":
+    """The system of ``spec`` at its temperature, as a function of other values of some of its parameters."""
+    base = build_target(spec)
+    make: Callable[[Target, float], ThermodynamicState] = _load("zoo.core.targets:ThermodynamicState")
+
+    def state_at(values: Mapping[str, float]) -> "ThermodynamicState":
+        changed = spec.model_copy(update=dict(values))
+        return make(base if set(values) <= {"beta"} else build_target(changed), changed.state_beta)
+
+    return state_at
+
+
 def build_model(spec: ModelSpec, space: "Space", seed: int) -> "Model":
     """An untrained model on ``space``, its weights drawn from ``seed``; a family on spins serves bits too.
 
     Raises:
-        InvalidValueError: the family cannot live on this space.
+        InvalidValueError: the family cannot live on this space, or the model is one for each value of a condition.
     """
+    model = build(spec, space, seed)
+    if isinstance(model, _load("zoo.core.models:Model")):
+        return cast("Model", model)
+    msg = f"family {spec.family!r} with condition_on is one model for each value of its conditions"
+    raise InvalidValueError(msg)
+
+
+def build(spec: ModelSpec, space: "Space", seed: int) -> "Model | ConditionalModel":
+    """The untrained model on ``space``, its weights drawn from ``seed``, or one for each value of its conditions.
+
+    Raises:
+        InvalidValueError: the family cannot live on this space, or is no distribution.
+    """
+    if type(spec) in APPROXIMATIONS:
+        msg = f"family {spec.family!r} is an approximation of the free energy, and no distribution"
+        raise InvalidValueError(msg)
     native = spec.native_space(space.spec)
-    if native == space.spec:
-        model: Model = _load(MODELS[type(spec)])(spec, space, seed)
-        return model
-    inner = _load(MODELS[type(spec)])(spec, _load("zoo.core.spaces:build_space")(native), seed)
-    converted: Model = _load("zoo.models.two_valued:TwoValued")(inner, space)
-    return converted
+    inner = space if native == space.spec else _load("zoo.core.spaces:build_space")(native)
+    built = _load(MODELS[type(spec)])(spec, inner, seed)
+    if isinstance(spec, AutoregressiveSpec):
+        built = _load("zoo.models.assembly:assembled")(built, spec, space)
+    model: Model | ConditionalModel = built
+    return model
+
+
+def build_equations(spec: FixedPointSpec) -> "SelfConsistent":
+    """The equations whose fixed point is the model, or the approximation, that ``spec`` describes."""
+    equations: SelfConsistent = _load(EQUATIONS[type(spec)])(spec)
+    return equations
 
 
 def build_objective(spec: ObjectiveSpec) -> "Objective":

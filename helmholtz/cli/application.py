@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from helmholtz.cli import data, inference, jobs, models, server, zoo
+from helmholtz.cli import completion, data, inference, jobs, models, server, zoo
 from helmholtz.cli.session import ApiKey, AsJson, LocalUrl, Url
 
 
@@ -46,8 +46,10 @@ def application() -> typer.Typer:
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(models.app, name="models")
     app.command("sample")(inference.sample)
+    app.command("complete")(completion.complete)
     app.command("log-likelihood")(inference.log_likelihood)
     app.command("free-energy")(inference.free_energy)
+    app.command("curve")(inference.curve)
     app.add_typer(data.app, name="data")
     app.add_typer(zoo.app, name="zoo")
     app.command("energy")(zoo.energy)

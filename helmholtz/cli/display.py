@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from helmholtz.results import FreeEnergyResult, Job, SampleResult, Version
+from helmholtz.results import FreeEnergyCurveResult, FreeEnergyResult, Job, SampleResult, StoredCurve, Version
 
 STATE_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "quarantined": "red"}
 
@@ -58,6 +59,14 @@ def job_table(jobs: Iterable[Job]) -> Table | Text:
     return table(columns, rows, "no jobs")
 
 
+def job_report(job: Job) -> RenderableType:
+    """Everything worth knowing of one job, and of a sweep one line for each of its jobs."""
+    if job.children is None:
+        return job_facts(job)
+    rows = ((c.id, state(c.state), c.model, _assignments(c.values)) for c in job.children)
+    return Group(job_facts(job), table(("job", "state", "model", "values"), rows, "no jobs"))
+
+
 def job_facts(job: Job) -> Table:
     """Everything worth knowing of one job."""
     published = job.published
@@ -70,11 +79,11 @@ def job_facts(job: Job) -> Table:
             "attempt": job.attempt,
             "cancel requested": "yes" if job.cancel_requested and not job.finished else None,
             "retry of": job.retry_of,
+            "part of": job.parent,
             "created": job.created_at,
             "started": job.started_at,
             "finished": job.finished_at,
-            "target": job.spec.get("target"),
-            "model": job.spec.get("model"),
+            **_shared(job.spec),
             **{name: value for name, value in job.metrics.items() if name != "step" and name not in (job.result or {})},
             "result": f"{published[0]} version {published[1]}" if published else None,
             **(_outcome(job.result) if job.result and not published else {}),
@@ -95,13 +104,14 @@ def _outcome(result: Mapping[str, Any]) -> dict[str, object]:
             shown["deviation"] = f"{(result['beta_f'] - exact['beta_f']) / result['standard_error']:+.2f} sigma"
     if isinstance(observables := shown.pop("observables", None), Mapping):
         shown |= {name: with_error(o.get("mean"), o.get("standard_error")) for name, o in observables.items()}
+    shown.pop("versions", None)  # each of a sweep's jobs shows its own
     shown["warnings"] = "\n".join(result.get("warnings") or ())
     return {name.replace("_", " ") if name != "beta_f" else name: value for name, value in shown.items()}
 
 
 def version_table(versions: Iterable[Version]) -> Table | Text:
     """One line for each version."""
-    columns = ("version", "aliases", "family", "variational beta_f", "ESS fraction", "state", "created")
+    columns = ("version", "aliases", "family", "variational beta_f", "ESS fraction", "held-out NLL", "state", "created")
     rows = (
         (
             v.version,
@@ -111,6 +121,9 @@ def version_table(versions: Iterable[Version]) -> Table | Text:
             if "variational_beta_f" in v.metrics
             else None,
             v.metrics.get("effective_sample_fraction"),
+            with_error(v.metrics["held_out_nll"], v.metrics.get("held_out_standard_error"))
+            if "held_out_nll" in v.metrics
+            else None,
             state(v.state),
             v.created_at,
         )
@@ -158,23 +171,81 @@ def free_energy_facts(result: FreeEnergyResult) -> Table:
             "samples": evidence.num_samples,
             "effective fraction": f"{fraction:.4f}" if fraction is not None else None,
             "Pareto k": evidence.pareto_k,
-            "reliable": Text("yes", style="green") if evidence.reliable else Text("NO", style="bold red"),
+            "reliable": _verdict(evidence.reliable),
             "warnings": "\n".join(evidence.warnings),
             "seed": result.seed,
         }
     )
 
 
+def curve_report(result: FreeEnergyCurveResult) -> RenderableType:
+    """One line for each beta, with the exact values where they are known, and the warnings under the table."""
+    columns = ("beta", "beta_f", "exact", "energy", "heat capacity", "ESS fraction", "reliable")
+    rows = (
+        (
+            point.beta,
+            with_error(point.beta_f, point.standard_error),
+            None if point.exact is None else f"{point.exact.beta_f:.10g}",
+            with_error(point.energy.value, point.energy.standard_error),
+            with_error(point.heat_capacity.value, point.heat_capacity.standard_error),
+            point.diagnostics.effective_sample_fraction,
+            _verdict(point.diagnostics.reliable),
+        )
+        for point in result.points
+    )
+    warnings = [f"beta {p.beta:.6g}: {text}" for p in result.points for text in p.diagnostics.warnings]
+    about = {"model": f"{result.model} version {result.version}", "sites": result.num_sites, "seed": result.seed}
+    return Group(facts(about | {"warnings": "\n".join(warnings)}), table(columns, rows))
+
+
+def stored_curve_table(curve: StoredCurve) -> Table | Text:
+    """One line for each stored beta."""
+    columns = ("beta", "beta_f", "exact", "energy", "heat capacity", "method", "reliable", "version", "created")
+    rows = (
+        (
+            point.beta,
+            with_error(point.beta_f, point.standard_error),
+            None if point.exact_beta_f is None else f"{point.exact_beta_f:.10g}",
+            with_error(point.energy.value, point.energy.standard_error) if point.energy else None,
+            with_error(point.heat_capacity.value, point.heat_capacity.standard_error) if point.heat_capacity else None,
+            point.method,
+            _verdict(point.reliable),
+            point.version,
+            point.created_at,
+        )
+        for point in curve.points
+    )
+    return table(columns, rows, "no estimate is stored; --beta 0.2:1.0:9 computes a curve")
+
+
+def _verdict(reliable: bool) -> Text:  # noqa: FBT001 - the value that is shown
+    return Text("yes", style="green") if reliable else Text("NO", style="bold red")
+
+
 def _fraction(job: Job) -> str | None:
     progress = job.progress
-    if progress is None or progress.max_steps is None:
+    if progress is None:
         return None
+    if progress.max_steps is None:
+        return None if progress.fraction is None else f"{progress.fraction:.0%}"
     return f"{progress.step}/{progress.max_steps}"
 
 
-def _subject(spec: Mapping[str, Any]) -> str:
-    target, model = spec.get("target") or {}, spec.get("model") or {}
+def _shared(spec: Mapping[str, Any]) -> dict[str, object]:
+    """What a job is about: its target and its model, and of a sweep also what is swept."""
+    train = spec.get("train") or spec
+    return {name: train.get(name) for name in ("target", "data", "model")} | {"grid": spec.get("grid")}
+
+
+def _assignments(values: Mapping[str, Any]) -> str:
+    return " ".join(f"{path}={_plain(value)}" for path, value in values.items())
+
+
+def _subject(spec: dict[str, Any]) -> str:
+    spec = spec | (spec.get("train") or {})
+    target, data, model = (spec.get(name) or {} for name in ("target", "data", "model"))
     words = [model.get("family"), target.get("kind"), target.get("shape"), target.get("beta")]
+    words += [data.get("builtin") or data.get("dataset")]
     return " ".join(_plain(word) for word in words if word is not None)
 
 

@@ -1,4 +1,4 @@
-"""``helmholtz sample``, ``log-likelihood`` and ``free-energy``: the three questions."""
+"""``helmholtz sample``, ``log-likelihood``, ``free-energy`` and ``curve``: the three questions."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,12 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from helmholtz.cli import display
-from helmholtz.cli.inputs import check_output, read_samples, write_arrays
+from helmholtz.cli.inputs import assignments, check_output, grid, read_samples, write_arrays
 from helmholtz.cli.session import session
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model")]
 Ref = Annotated[str | None, typer.Option(help="Version number or alias [default: production, else the newest]")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same answer; without one the service draws it and says so")]
+
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option("--condition", metavar="NAME=VALUE", help="Value of a condition: beta, h, J, label; repeatable"),
+]
 
 
 class Include(StrEnum):
@@ -31,13 +36,14 @@ def sample(
     include: Annotated[
         list[Include] | None, typer.Option(metavar="NAME", help="Also log_prob or energy; repeatable")
     ] = None,
+    condition: Conditions = None,
     out: Annotated[Path | None, typer.Option(help="File to write: .npy, or .npz with what is included")] = None,
 ) -> None:
     """Draw configurations from a model."""
     extras = [str(name) for name in include or ()]
     with session(context) as s:
         check_output(out, 1 + len(extras))
-        result = s.client.sample(model, n, seed, ref, extras)
+        result = s.client.sample(model, n, seed, ref, extras, assignments(condition or (), "--condition"))
         fields = result.model_dump(mode="json", exclude={"samples", "log_prob", "energy"} if out else None)
         if out is not None:
             write_arrays(out, {"samples": result.samples, "log_prob": result.log_prob, "energy": result.energy})
@@ -51,10 +57,11 @@ def log_likelihood(
     model: ModelName,
     samples: Annotated[Path, typer.Argument(help="npy file (or npz with 'samples') of shape (n, *event_shape)")],
     ref: Ref = None,
+    condition: Conditions = None,
 ) -> None:
     """The natural logarithm of q(x) of each configuration in a file."""
     with session(context) as s:
-        result = s.client.log_likelihood(model, read_samples(samples), ref)
+        result = s.client.log_likelihood(model, read_samples(samples), ref, assignments(condition or (), "--condition"))
         values = result.log_likelihood
         human = display.facts(
             {
@@ -77,12 +84,36 @@ def free_energy(
     target_standard_error: Annotated[
         float | None, typer.Option(help="Sample until the error of beta_f is this")
     ] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Computing time to spend at most")] = None,
     seed: Seed = None,
     ref: Ref = None,
+    condition: Conditions = None,
 ) -> None:
     """The free energy beta_f = -ln Z of a model's target, with its error and, where known, the exact value."""
     with session(context) as s:
-        wishes: dict[str, Any] = {"target_standard_error": target_standard_error, "max_seconds": max_seconds}
+        values = assignments(condition or (), "--condition")
+        wishes: dict[str, Any] = {"target_standard_error": target_standard_error, "condition": values or None}
         result = s.client.free_energy(model, method, n, seed, ref, **wishes)
         s.answer(result.model_dump(mode="json"), display.free_energy_facts(result))
+
+
+def curve(
+    context: typer.Context,
+    model: ModelName,
+    beta: Annotated[
+        str | None, typer.Option(help="LOW:HIGH:COUNT or a list; without it the stored estimates are shown")
+    ] = None,
+    n: Annotated[int | None, typer.Option("-n", help="Number of samples at each beta")] = None,
+    seed: Seed = None,
+    ref: Ref = None,
+    condition: Conditions = None,
+) -> None:
+    """beta_f, energy and heat capacity along beta, of a model conditioned on beta."""
+    with session(context) as s:
+        if beta is None:
+            version = None if ref is None else s.client.version(model, ref).version
+            stored = s.client.stored_curve(model, version)
+            s.answer(stored.model_dump(mode="json"), display.stored_curve_table(stored))
+            return
+        values = assignments(condition or (), "--condition")
+        result = s.client.free_energy_curve(model, grid(beta, "--beta"), n, seed, ref, values)
+        s.answer(result.model_dump(mode="json"), display.curve_report(result))

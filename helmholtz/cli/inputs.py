@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,45 @@ def override(fields: dict[str, Any], assignment: str) -> dict[str, Any]:
     return fields | {first: override(inner, f"{rest}={text}")}
 
 
-def read_samples(path: Path) -> Array:
-    """The configurations in a npy file, or under ``samples`` in a npz file; never pickled objects.
+def grid(text: str, name: str) -> list[float]:
+    """``LOW:HIGH:COUNT``, evenly spaced with both ends, or a list ``0.2,0.3,0.44``.
+
+    Raises:
+        InvalidArgumentError: neither.
+    """
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        low, high, count = text.split(":")
+        if int(count) < 1:
+            raise ValueError
+        return [float(value) for value in np.linspace(float(low), float(high), int(count))]
+    except ValueError:
+        msg = f"{name} is LOW:HIGH:COUNT, such as 0.2:1.0:9, or a list such as 0.2,0.3,0.44; {text!r} came"
+        raise InvalidArgumentError(msg) from None
+
+
+def assignments(texts: Iterable[str], name: str) -> dict[str, float]:
+    """The numbers in ``NAME=VALUE`` words.
+
+    Raises:
+        InvalidArgumentError: no ``=``, or a value that is no number.
+    """
+    values: dict[str, float] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        try:
+            values[key] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not key:
+            msg = f"{name} takes NAME=NUMBER, such as h=0.1 or label=3; {text!r} came"
+            raise InvalidArgumentError(msg)
+    return values
+
+
+def read_samples(path: Path, name: str = "samples") -> Array:
+    """The configurations in a npy file, or under ``name`` in a npz file; never pickled objects.
 
     Raises:
         InvalidArgumentError: the file is missing, broken, or holds something else.
@@ -64,12 +102,12 @@ def read_samples(path: Path) -> Array:
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
-            array: Array = loaded if isinstance(loaded, np.ndarray) else loaded["samples"]
+            array: Array = loaded if isinstance(loaded, np.ndarray) else loaded[name]
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"
         raise InvalidArgumentError(msg) from None
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        msg = f"{path} is no npy file of numbers and no npz file with an array 'samples' (pickled objects are not read)"
+        msg = f"{path} is no npy file of numbers and no npz file with an array {name!r} (pickled objects are not read)"
         raise InvalidArgumentError(msg) from None
     return array
 

@@ -1,6 +1,7 @@
 """``helmholtz train`` and ``helmholtz jobs``: submitting, watching, cancelling."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -19,12 +20,15 @@ app = typer.Typer(help="Jobs: list, show, watch, cancel, retry, logs.", no_args_
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job")]
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917 - one for each option of the command
     context: typer.Context,
     job: Annotated[str | None, typer.Argument(help="A whole job as JSON or @FILE; the options change it")] = None,
     target: Annotated[str | None, typer.Option(help='{"kind": "ising", ...} as JSON, @FILE, or just: ising')] = None,
     model: Annotated[
         str | None, typer.Option(help='{"family": "pixelcnn", ...} as JSON, @FILE, or just: pixelcnn')
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Id of a dataset, a builtin such as digits, or JSON; with or without a target")
     ] = None,
     training: Annotated[str | None, typer.Option(help='{"max_steps": 300, ...} as JSON or @FILE')] = None,
     publish: Annotated[str | None, typer.Option(help="Name of the model in the registry, or NAME:ALIAS")] = None,
@@ -34,21 +38,23 @@ def train(
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Print the job and return at once")] = False,  # noqa: FBT002
 ) -> None:
-    """Train a model on a target, watching it; Ctrl-C stops watching, not the job.
+    """Train a model on a target, from data or from both, watching it; Ctrl-C stops watching, not the job.
 
     helmholtz train --target ising --set target.shape=8,8 --set target.beta=0.44 --model pixelcnn --publish ising-8
+    helmholtz train --data digits --model made --publish digits
     """
     with session(context) as s:
         parts = {
             "target": document(target, "--target", "kind") if target else None,
             "model": document(model, "--model", "family") if model else None,
+            "data": _data(data) if data else None,
             "training": document(training, "--training") if training else None,
             "publish": _published(publish) if publish else None,
         }
         spec = _job_document(document(job, "the job") if job else {}, parts, assignments or ())
         submitted = s.client.submit(spec)
         if detach:
-            s.answer(submitted.model_dump(mode="json"), display.job_facts(submitted))
+            s.answer(submitted.model_dump(mode="json"), display.job_report(submitted))
         else:
             follow(s, submitted)
 
@@ -57,25 +63,26 @@ def train(
 def list_jobs(
     context: typer.Context,
     state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled")] = None,
-    kind: Annotated[str | None, typer.Option(help="train, ...")] = None,
+    kind: Annotated[str | None, typer.Option(help="train, sweep, ...")] = None,
+    parent: Annotated[str | None, typer.Option(help="Id of a sweep: its jobs alone")] = None,
     limit: Annotated[int, typer.Option(min=1)] = 20,
 ) -> None:
     """The latest jobs."""
     with session(context) as s:
-        jobs = s.client.jobs(state, kind, limit)
+        jobs = s.client.jobs(state, kind, limit, parent=parent)
         s.answer({"jobs": [j.model_dump(mode="json") for j in jobs]}, display.job_table(jobs))
 
 
 @app.command("show")
 def show(context: typer.Context, job: JobId) -> None:
-    """One job: state, progress, latest metrics, result or error."""
+    """One job: state, progress, latest metrics, result or error; of a sweep, its jobs."""
     with session(context) as s:
         _answer_job(s, s.client.job(job))
 
 
 @app.command("cancel")
 def cancel(context: typer.Context, job: JobId) -> None:
-    """Ask a job to stop."""
+    """Ask a job to stop; of a sweep, all of its jobs."""
     with session(context) as s:
         _answer_job(s, s.client.cancel(job))
 
@@ -118,7 +125,7 @@ def watch(context: typer.Context, job: JobId) -> None:
 
 
 def _answer_job(s: Session, job: Job) -> None:
-    s.answer(job.model_dump(mode="json"), display.job_facts(job))
+    s.answer(job.model_dump(mode="json"), display.job_report(job))
 
 
 def follow(s: Session, job: Job) -> None:
@@ -148,6 +155,11 @@ def _going_on(s: Session, job_id: str) -> Iterator[None]:
             soft_wrap=True,
         )
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _data(text: str) -> dict[str, Any]:
+    """The id of a dataset, 32 digits of base 16; else a builtin by name, or a document."""
+    return {"dataset": text} if re.fullmatch(r"[0-9a-f]{32}", text) else document(text, "--data", "builtin")
 
 
 def _published(text: str) -> dict[str, str]:

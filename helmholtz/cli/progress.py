@@ -60,12 +60,14 @@ class TrainingProgress:
             self._say(word)
 
     def numbers(self) -> str:
-        """Loss, gap to the exact answer and effective sample fraction, as far as they are known."""
+        """Loss, gap to the exact answer, held-out likelihood and effective sample fraction, where they are known."""
         latest = self._metrics
         parts = [f"loss {latest['loss']:.4f}"] if latest.get("loss") is not None else []
         gap = self._gap_per_site()
         if gap is not None:
             parts.append(f"gap/site {gap:.1e}")
+        if latest.get("held_out_nll") is not None:
+            parts.append(f"held-out NLL {latest['held_out_nll']:.4f}")
         if latest.get("effective_sample_fraction") is not None:
             parts.append(f"ESS {latest['effective_sample_fraction']:.3f}")
         return "  ".join(parts)

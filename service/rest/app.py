@@ -9,6 +9,8 @@ from starlette.routing import Match
 
 from service.context import Context
 from service.rest import (
+    completion,
+    curves,
     datasets,
     docs,
     free_energies,
@@ -27,9 +29,17 @@ from zoo.specs.errors import FieldError, NotFoundError
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _VERBS = {
-    "/v1/models/": (":sample", ":logLikelihood", ":freeEnergy", ":rollback (of an alias)"),
+    "/v1/models/": (
+        ":sample",
+        ":logLikelihood",
+        ":complete",
+        ":freeEnergy",
+        ":freeEnergyCurve",
+        ":rollback (of an alias)",
+    ),
     "/v1/jobs/": (":cancel", ":retry"),
     "/v1/targets": (":energy", ":reference"),
+    "/v1/free-energies": (":curve",),
 }
 
 
@@ -44,7 +54,7 @@ def build_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     problems.install(app)
-    for room in (status, docs, zoo, targets, jobs, datasets, registry, inference, free_energies):
+    for room in (status, docs, zoo, targets, jobs, datasets, registry, inference, completion, curves, free_energies):
         app.include_router(room.router)
     app.add_api_route("/v1/{path:path}", _unknown, methods=_METHODS, include_in_schema=False, response_model=None)
     app.add_middleware(Authorised, settings=context.settings)

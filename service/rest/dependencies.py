@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections.abc import Awaitable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header, Request
+import orjson
+from fastapi import Depends, Header, Query, Request
 
 from service.context import Context
 from zoo.specs.errors import FieldError, HelmholtzError, InvalidValueError
@@ -52,6 +53,33 @@ def seconds_allowed(context: ContextOf, prefer: Annotated[str | None, Header()] 
 
 
 SecondsAllowed = Annotated[float, Depends(seconds_allowed)]
+
+
+def asked_by_query(
+    beta: Annotated[float | None, Query(description="Inverse temperature, where it is not in the body")] = None,
+    condition: Annotated[
+        str | None, Query(description='Values of conditions as a JSON object, such as {"label": 3}')
+    ] = None,
+) -> dict[str, Any]:
+    """The conditions in the query, as they would be in a JSON body: beside a binary body they travel there.
+
+    Raises:
+        InvalidValueError: ``condition`` is no JSON object.
+    """
+    asked: dict[str, Any] = {} if beta is None else {"beta": beta}
+    if condition is None:
+        return asked
+    try:
+        values = orjson.loads(condition)
+    except orjson.JSONDecodeError:
+        values = None
+    if not isinstance(values, dict):
+        message = f'{condition[:80]!r} came; a JSON object such as {{"label": 3}} was expected'
+        raise InvalidValueError(f"condition: {message}", errors=(FieldError("condition", message),))
+    return asked | {"condition": values}
+
+
+AskedByQuery = Annotated[dict[str, Any], Depends(asked_by_query)]
 
 
 class ClientGoneError(HelmholtzError):

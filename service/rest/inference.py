@@ -4,24 +4,20 @@ import time
 from functools import partial
 from typing import Any
 
-import numpy as np
 from fastapi import Request, Response
-from numpy.typing import NDArray
 
 from models_registry.versions import VersionRecord
-from service.context import Context
-from service.rest.bodies import JSON, NPY, array_from_json, content_type, read_as, read_npy
+from service.rest.bodies import NPY, read_as
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
 from service.rest.encoding import arrays_response, json_response, negotiate, npy_response, one_array_only, timing
 from service.rest.openapi import json_body
 from service.rest.routing import make_router
 from service.use_cases.draw_samples import Samples, draw_samples
 from service.use_cases.estimate_free_energy import FreeEnergyResult, final_free_energy
-from service.use_cases.evaluate_log_likelihood import evaluate_log_likelihood
+from service.use_cases.resolve import Condition
 from service.use_cases.specs import parse
-from zoo.specs.errors import UnsupportedMediaTypeError
 from zoo.specs.estimate import Estimate
-from zoo.specs.requests import FreeEnergyRequest, LogLikelihoodRequest, SampleRequest
+from zoo.specs.requests import FreeEnergyRequest, SampleRequest
 
 router = make_router("/v1/models", "inference")
 
@@ -44,30 +40,6 @@ async def sample(
     return await arrays_response(_samples_body(drawn), headers)
 
 
-@router.post("/{model:segment}:logLikelihood", openapi_extra=json_body(LogLikelihoodRequest, NPY))
-@router.post(
-    "/{model:segment}/versions/{ref:segment}:logLikelihood", openapi_extra=json_body(LogLikelihoodRequest, NPY)
-)
-async def log_likelihood(
-    model: str, request: Request, context: ContextOf, seconds: SecondsAllowed, ref: str | None = None
-) -> Response:
-    """Ln q of given configurations, in nats."""
-    started = time.perf_counter()
-    media_type = negotiate(request)
-    samples = await _read_samples(request, context)
-    answer = await while_connected(request, evaluate_log_likelihood(context, model, ref, samples, seconds))
-    headers = _headers(answer.record, None, time.perf_counter() - started, answer.compute_seconds)
-    if media_type == NPY:
-        return npy_response(answer.log_likelihood, headers)
-    body = {
-        "log_likelihood": answer.log_likelihood,
-        "kind": answer.kind,
-        "model": answer.record.model,
-        "version": answer.record.version,
-    }
-    return await arrays_response(body, headers)
-
-
 @router.post("/{model:segment}:freeEnergy", openapi_extra=json_body(FreeEnergyRequest, required=False))
 @router.post(
     "/{model:segment}/versions/{ref:segment}:freeEnergy", openapi_extra=json_body(FreeEnergyRequest, required=False)
@@ -83,28 +55,18 @@ async def free_energy(
     return json_response(free_energy_body(result), headers=headers)
 
 
-async def _read_samples(request: Request, context: Context) -> NDArray[np.generic]:
-    kind = content_type(request)
-    if kind == NPY:
-        return await read_npy(request, context.settings)
-    if kind != JSON:
-        msg = f"content type {kind!r} is not read here; send {JSON} or {NPY}"
-        raise UnsupportedMediaTypeError(msg)
-    return await read_as(request, context.settings, _samples_asked)
-
-
-def _samples_asked(data: dict[str, Any]) -> NDArray[np.generic]:
-    return array_from_json(parse(LogLikelihoodRequest, data).samples)
-
-
 def _samples_body(drawn: Samples) -> dict[str, Any]:
     return {
         **drawn.arrays,
         "seed": drawn.seed,
         "model": drawn.record.model,
         "version": drawn.record.version,
-        "diagnostics": {"num_samples": len(drawn.arrays["samples"]), "independent": True},
-    }
+        "diagnostics": {
+            "num_samples": len(drawn.arrays["samples"]),
+            "independent": True,
+            "warnings": list(drawn.condition.warnings),
+        },
+    } | _at(drawn.condition)
 
 
 def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
@@ -116,7 +78,6 @@ def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
         "beta_f_per_site": estimate.value / result.num_sites,
         "f": estimate.value / result.beta,
         "method": estimate.method,
-        "upper_bound": _bound(result.upper_bound),
         "diagnostics": {
             "num_samples": estimate.num_samples,
             "effective_sample_size": estimate.effective_sample_size,
@@ -130,10 +91,17 @@ def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
         "version": result.record.version,
         "seed": result.seed,
     }
+    if result.upper_bound is not None:
+        body["upper_bound"] = _bound(result.upper_bound)
     if result.exact is not None:
         exact = result.exact
         body["exact"] = {"beta_f": exact.beta_f, "method": exact.method, "citation": exact.citation}
-    return body
+    return body | _at(result.condition)
+
+
+def _at(condition: Condition) -> dict[str, Any]:
+    """The conditions at which a model answered, where it has some."""
+    return {"condition": condition.values} if condition.values else {}
 
 
 def _bound(estimate: Estimate) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import orjson
 from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from service.context import Context
 from service.rest.bodies import read_object
 from service.rest.dependencies import ContextOf, caller_of
 from service.rest.encoding import json_response
@@ -15,12 +16,12 @@ from service.rest.records import to_text
 from service.rest.routing import make_router
 from service.use_cases.cancel_job import cancel_job
 from service.use_cases.follow_job import follow_job
-from service.use_cases.read_job import read_job, read_jobs, read_log, read_metric
+from service.use_cases.read_job import JobFilter, read_children, read_job, read_jobs, read_log, read_metric
 from service.use_cases.retry_job import retry_job
 from service.use_cases.submit_job import submit_job
 from workers.jobs.read import Job
 from workers.jobs.states import JobState
-from workers.kinds.table import KINDS
+from workers.kinds.table import KIND_NAMES
 from zoo.specs.errors import InvalidValueError
 
 router = make_router("/v1/jobs", "jobs")
@@ -31,12 +32,12 @@ PageSize = Annotated[int, Query(ge=1, le=1000)]
 _KEEP_ALIVE_POLLS = 40  # a comment every ten seconds keeps proxies from closing a silent stream
 
 
-@router.post("", openapi_extra=json_body_of_kinds(*KINDS), status_code=202)
+@router.post("", openapi_extra=json_body_of_kinds(*KIND_NAMES.values()), status_code=202)
 async def create(request: Request, context: ContextOf, idempotency_key: IdempotencyKey = None) -> Response:
     """Submit a job; the same Idempotency-Key and body give the same job."""
     data = await read_object(request, context.settings)
     job, _ = await submit_job(context, data, caller_of(request), idempotency_key)
-    return json_response(as_json(job), 202, {"Location": f"/v1/jobs/{job.id}"})
+    return json_response(await _shown(context, job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
 @router.get("")
@@ -44,32 +45,34 @@ async def index(
     context: ContextOf,
     state: JobState | None = None,
     kind: str | None = None,
+    parent: str | None = None,
     page_size: PageSize = 100,
     page_token: str | None = None,
 ) -> Response:
-    """Jobs, newest first."""
-    page, next_token = await read_jobs(context, state, kind, page_size, page_token)
+    """Jobs, newest first; with ``parent``, the children of one."""
+    chosen = JobFilter(state, kind, parent)
+    page, next_token = await read_jobs(context, chosen, page_size, page_token)
     return json_response({"jobs": [as_json(job) for job in page], "next_page_token": next_token})
 
 
 @router.get("/{job_id:segment}")
 async def get(job_id: str, context: ContextOf) -> Response:
-    """One job."""
-    return json_response(as_json(await read_job(context, job_id)))
+    """One job; of a parent, its children too."""
+    return json_response(await _shown(context, await read_job(context, job_id)))
 
 
 @router.post("/{job_id:segment}:cancel", status_code=202)
 async def cancel(job_id: str, context: ContextOf) -> Response:
-    """Ask a job to stop; 202 the first time, 200 when it was asked before."""
+    """Ask a job to stop, or a parent and all its children; 202 the first time, 200 when it was asked before."""
     job, first = await cancel_job(context, job_id)
-    return json_response(as_json(job), 202 if first else 200)
+    return json_response(await _shown(context, job), 202 if first else 200)
 
 
 @router.post("/{job_id:segment}:retry", status_code=202)
 async def retry(job_id: str, request: Request, context: ContextOf, idempotency_key: IdempotencyKey = None) -> Response:
     """A new job with the spec of a failed or cancelled one."""
     job = await retry_job(context, job_id, caller_of(request), idempotency_key)
-    return json_response(as_json(job), 202, {"Location": f"/v1/jobs/{job.id}"})
+    return json_response(await _shown(context, job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
 @router.get("/{job_id:segment}/metrics")
@@ -112,6 +115,12 @@ async def _server_sent(stream: AsyncIterator[dict[str, Any] | None]) -> AsyncIte
             continue
         silent = 0
         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event["id"], event["type"].encode(), orjson.dumps(event["data"]))
+
+
+async def _shown(context: Context, job: Job) -> dict[str, Any]:
+    """The job, with its children where it is a parent."""
+    children = await read_children(context, job)
+    return as_json(job) if children is None else as_json(job) | {"children": children}
 
 
 def as_json(job: Job) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from service.rpc.v1 import inference_pb2 as pb
 from service.rpc.v1 import inference_pb2_grpc
 from service.use_cases.draw_samples import stream_samples
 from service.use_cases.estimate_free_energy import FreeEnergyProgress, FreeEnergyResult, estimate_free_energy
-from service.use_cases.evaluate_log_likelihood import evaluate_log_likelihood
+from service.use_cases.evaluate_log_likelihood import Evaluation, evaluate_log_likelihood
 from service.use_cases.specs import parse
-from zoo.specs.requests import FreeEnergyRequest, SampleRequest
+from zoo.specs.requests import ConditionedRequest, FreeEnergyRequest, SampleRequest
 
 Call: TypeAlias = grpc.aio.ServicerContext
 
@@ -29,8 +29,10 @@ class Inference(inference_pb2_grpc.InferenceServicer):  # type: ignore[misc]  # 
     async def Sample(self, request: pb.SampleRequest, call: Call) -> AsyncIterator[pb.SampleChunk]:  # noqa: N802 - gRPC's name
         """Samples in chunks of rows, in order."""
         include = [n for n in ("log_prob", "energy") if getattr(request, f"include_{n}")]
-        asked = parse(SampleRequest, {"n": request.n, "seed": _optional(request, "seed"), "include": include})
+        given = {"n": request.n, "seed": _optional(request, "seed"), "include": include} | _at(request)
+        asked = parse(SampleRequest, given)
         stream = await stream_samples(self._context, *_model(request), asked, self._seconds(call))
+        warnings = stream.condition.warnings
         async for part in stream.parts:
             yield pb.SampleChunk(
                 samples=to_tensor(part["samples"]),
@@ -41,24 +43,28 @@ class Inference(inference_pb2_grpc.InferenceServicer):  # type: ignore[misc]  # 
                 model=stream.record.model,
                 version=stream.record.version,
                 last="compute_seconds" in part,
+                warnings=warnings,
             )
+            warnings = ()
 
     @statuses
     async def LogLikelihood(self, request: pb.LogLikelihoodRequest, call: Call) -> pb.LogLikelihoodReply:  # noqa: N802 - gRPC's name
         """Ln q of given configurations."""
-        samples = from_tensor(request.samples)
-        answer = await evaluate_log_likelihood(self._context, *_model(request), samples, self._seconds(call))
+        asked = parse(ConditionedRequest, _at(request)).asked
+        evaluation = Evaluation(from_tensor(request.samples), asked)
+        answer = await evaluate_log_likelihood(self._context, *_model(request), evaluation, self._seconds(call))
         return pb.LogLikelihoodReply(
             log_likelihood=to_tensor(answer.log_likelihood),
             kind=answer.kind,
             model=answer.record.model,
             version=answer.record.version,
+            warnings=answer.condition.warnings,
         )
 
     @statuses_streaming
     async def FreeEnergy(self, request: pb.FreeEnergyRequest, call: Call) -> AsyncIterator[pb.FreeEnergyUpdate]:  # noqa: N802 - gRPC's name
         """Progress while samples are drawn, then the result."""
-        given: dict[str, Any] = {"method": request.method or "auto", "seed": _optional(request, "seed")}
+        given: dict[str, Any] = {"method": request.method or "auto", "seed": _optional(request, "seed"), **_at(request)}
         if request.HasField("n"):
             given["n"] = request.n
         asked = parse(FreeEnergyRequest, given)
@@ -85,8 +91,14 @@ def _optional(request: pb.SampleRequest | pb.FreeEnergyRequest, name: str) -> in
     return getattr(request, name) if request.HasField(name) else None
 
 
+def _at(request: pb.SampleRequest | pb.LogLikelihoodRequest | pb.FreeEnergyRequest) -> dict[str, Any]:
+    """The conditions that a request gives, as JSON has them."""
+    given: dict[str, Any] = {"condition": dict(request.condition)}
+    return given | {"beta": request.beta} if request.HasField("beta") else given
+
+
 def _result(result: FreeEnergyResult) -> pb.FreeEnergyResult:
-    estimate = result.estimate
+    estimate, bound = result.estimate, result.upper_bound
     exact = None
     if result.exact is not None:
         exact = pb.Exact(beta_f=result.exact.beta_f, method=result.exact.method, citation=result.exact.citation)
@@ -96,7 +108,7 @@ def _result(result: FreeEnergyResult) -> pb.FreeEnergyResult:
         beta_f_per_site=estimate.value / result.num_sites,
         f=estimate.value / result.beta,
         method=estimate.method,
-        upper_bound=pb.Bound(beta_f=result.upper_bound.value, standard_error=result.upper_bound.standard_error),
+        upper_bound=None if bound is None else pb.Bound(beta_f=bound.value, standard_error=bound.standard_error),
         diagnostics=pb.Diagnostics(
             num_samples=estimate.num_samples,
             effective_sample_size=estimate.effective_sample_size,
@@ -110,4 +122,5 @@ def _result(result: FreeEnergyResult) -> pb.FreeEnergyResult:
         model=result.record.model,
         version=result.record.version,
         seed=result.seed,
+        condition=result.condition.values,
     )

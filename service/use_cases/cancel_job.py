@@ -1,4 +1,4 @@
-"""Cancel a job: at once when it is queued, at its next step when it runs."""
+"""Cancel a job: at once when it is queued, at its next step when it runs; a sweep, all its children at once."""
 
 from functools import partial
 

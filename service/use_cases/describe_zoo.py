@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from zoo.catalog import MODELS, TARGETS, tag_of
+from zoo.catalog import FAMILIES, TARGETS, tag_of
 from zoo.specs.errors import NotFoundError
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.targets.base import TargetSpec
@@ -12,12 +12,12 @@ SpecT = TypeVar("SpecT", bound=type)
 
 def describe_families() -> list[dict[str, Any]]:
     """Every model family: description, citation, capabilities and the JSON schema of its spec."""
-    return [_family(spec) for spec in MODELS]
+    return [_family(spec) for spec in FAMILIES]
 
 
 def describe_family(name: str) -> dict[str, Any]:
     """One model family; NotFoundError lists the known ones."""
-    return _family(_find(name, {tag_of(spec): spec for spec in MODELS}, "model family"))
+    return _family(_find(name, {tag_of(spec): spec for spec in FAMILIES}, "model family"))
 
 
 def describe_targets() -> list[dict[str, Any]]:

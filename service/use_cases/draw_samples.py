@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models_registry.versions import VersionRecord
 from service.context import Context
 from service.limits import check_samples
-from service.use_cases.resolve import check_beta, resolve_version, space_of
+from service.use_cases.resolve import Condition, resolve_condition, resolve_version, space_of, target_of
 from zoo.specs.requests import MAX_SEED, SampleRequest
 
 Part = dict[str, Any]
@@ -27,6 +27,7 @@ class SampleStream:
     """Samples on their way: which version draws them, with which seed, and the parts in order."""
 
     record: VersionRecord
+    condition: Condition
     seed: int
     parts: AsyncIterator[Part]
 
@@ -38,11 +39,14 @@ async def stream_samples(
 
     Raises:
         NotFoundError: no such version.
-        CapabilityMissingError: another beta than the trained one.
+        CapabilityMissingError: another beta than the trained one, or energies without a target.
+        InvalidValueError: a condition without a value, or far outside its range.
         LimitExceededError: more numbers than one answer may have.
     """
     record = await resolve_version(context, model, ref)
-    check_beta(record, request.beta)
+    condition = resolve_condition(record, request.asked)
+    if "energy" in request.include:
+        target_of(record)
     check_samples(request.n, space_of(record), context.settings)
     seed = seed_or_new(request.seed)
     payload = {
@@ -50,9 +54,10 @@ async def stream_samples(
         "version": record.version,
         "n": request.n,
         "seed": seed,
+        "condition": condition.values,
         "include": list(request.include),
     }
-    return SampleStream(record, seed, context.engine.ask("sample", payload, seconds))
+    return SampleStream(record, condition, seed, context.engine.ask("sample", payload, seconds))
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Samples:
     """Samples with the version and seed they come from; ``arrays`` has ``samples`` and what was included."""
 
     record: VersionRecord
+    condition: Condition
     seed: int
     arrays: dict[str, NDArray[np.generic]]
     compute_seconds: float
@@ -71,7 +77,7 @@ async def draw_samples(
     """All samples at once; raises as ``stream_samples`` does, and as the engine does."""
     stream = await stream_samples(context, model, ref, request, seconds)
     parts = [part async for part in stream.parts]
-    return Samples(stream.record, stream.seed, joined(parts), compute_seconds(parts))
+    return Samples(stream.record, stream.condition, stream.seed, joined(parts), compute_seconds(parts))
 
 
 def joined(parts: list[Part]) -> dict[str, NDArray[np.generic]]:

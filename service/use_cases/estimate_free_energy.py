@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from anyio.to_thread import run_sync
 
@@ -11,9 +12,21 @@ from models_registry.versions import VersionRecord
 from service.context import Context
 from service.limits import check_estimate
 from service.use_cases.draw_samples import seed_or_new
-from service.use_cases.resolve import check_beta, resolve_version, space_of, target_of
-from zoo.specs.estimate import Estimate, ExactReference
+from service.use_cases.resolve import (
+    Condition,
+    capabilities_of,
+    condition_on_of,
+    resolve_condition,
+    resolve_version,
+    target_of,
+)
+from zoo.specs.errors import CapabilityMissingError
+from zoo.specs.estimate import Estimate, ExactReference, ForwardCheck
 from zoo.specs.requests import FreeEnergyRequest
+from zoo.specs.targets.base import TargetSpec
+
+EXACT_SECONDS = 2.0
+"""How long an exact value beside an estimate is searched for, at most."""
 
 WHY = {
     "auto": "importance weights: the model has an exact density and independent samples",
@@ -36,10 +49,12 @@ class FreeEnergyResult:
 
     record: VersionRecord
     estimate: Estimate
-    upper_bound: Estimate
+    upper_bound: Estimate | None
+    """None for families that are no distribution."""
     exact: ExactReference | None
     seed: int
     beta: float
+    condition: Condition
     num_sites: int
     why: str
     compute_seconds: float
@@ -52,33 +67,84 @@ async def estimate_free_energy(
 
     Raises:
         NotFoundError: no such version.
-        CapabilityMissingError: another beta than the trained one.
+        CapabilityMissingError: another beta than the trained one, or a model learnt from data alone.
+        InvalidValueError: a condition without a value, or far outside its range.
         LimitExceededError: more samples than one estimate may draw.
     """
     record = await resolve_version(context, model, ref)
-    check_beta(record, request.beta)
-    space = space_of(record)
-    check_estimate(request.n, space, context.settings)
+    target, condition = target_of(record), resolve_condition(record, request.asked)
+    _check_method(record, request.method)
+    check_estimate(request.n, target.space, context.settings)
     seed = seed_or_new(request.seed)
-    method = "variational" if request.method == "variational" else "importance"
-    payload = {"model": record.model, "version": record.version, "n": request.n, "seed": seed, "method": method}
+    payload = {
+        "model": record.model,
+        "version": record.version,
+        "n": request.n,
+        "seed": seed,
+        "method": "variational" if request.method == "variational" else "importance",
+        "condition": condition.values,
+        "exact_seconds": exact_seconds(seconds) if condition.target_values else 0.0,
+    }
     async for part in context.engine.ask("free_energy", payload, seconds):
         if "progress" in part:
             yield FreeEnergyProgress(**part["progress"])
             continue
         result = FreeEnergyResult(
             record=record,
-            estimate=Estimate.model_validate(part["estimate"]),
-            upper_bound=Estimate.model_validate(part["upper_bound"]),
-            exact=exact_of(record),
+            estimate=with_doubts(Estimate.model_validate(part["estimate"]), doubts_of(record, condition)),
+            upper_bound=None if part["upper_bound"] is None else Estimate.model_validate(part["upper_bound"]),
+            exact=_reference(part["exact"]) if condition.target_values else exact_of(record),
             seed=seed,
-            beta=target_of(record).state_beta,
-            num_sites=space.num_sites,
-            why=WHY[request.method],
+            beta=state_beta_at(target, condition),
+            condition=condition,
+            num_sites=target.space.num_sites,
+            why=part.get("why", WHY[request.method]),
             compute_seconds=part["compute_seconds"],
         )
         await run_sync(partial(_store, context, result))
         yield result
+
+
+def _check_method(record: VersionRecord, method: str) -> None:
+    if method != "auto" and capabilities_of(record).sampling == "none":
+        msg = f"method {method!r} weighs samples, and family {record.model_spec['family']!r} has none; use 'auto'"
+        raise CapabilityMissingError(msg)
+
+
+def exact_seconds(seconds: float) -> float:
+    """How long an exact value beside an estimate is searched for, when the answer has ``seconds``."""
+    return min(EXACT_SECONDS, seconds / 4)
+
+
+def state_beta_at(target: TargetSpec, condition: Condition) -> float:
+    """The beta of the estimate: that of the condition, else the target's own."""
+    return condition.values.get("beta", target.state_beta)
+
+
+def doubts_of(record: VersionRecord, condition: Condition) -> tuple[str, ...]:
+    """Why estimates of ``record`` at ``condition`` are not to be trusted whatever their weights say.
+
+    A missing mode is looked for when a model is trained, at one condition or two; the nearer one counts, distances in
+    units of the ranges.
+    """
+    ranges = condition_on_of(record).ranges
+    checks = [ForwardCheck.model_validate(check) for check in record.metrics.get("forward_checks", ())]
+
+    def distance(check: ForwardCheck) -> float:
+        return sum(
+            abs(condition.values[name] - check.condition.get(name, condition.values[name])) / (high - low)
+            for name, (low, high) in ranges.items()
+        )
+
+    doubt = min(checks, key=distance).doubt if checks else None
+    return condition.warnings + (() if doubt is None else (doubt,))
+
+
+def with_doubts(estimate: Estimate, doubts: tuple[str, ...]) -> Estimate:
+    """``estimate`` with further reasons against it, and unreliable when there are any."""
+    if not doubts:
+        return estimate
+    return estimate.model_copy(update={"reliable": False, "warnings": estimate.warnings + doubts})
 
 
 async def final_free_energy(
@@ -94,7 +160,10 @@ async def final_free_energy(
 
 def exact_of(record: VersionRecord) -> ExactReference | None:
     """The exact value that was found when the version was trained; it stands beside estimates and never enters one."""
-    exact = record.metrics.get("exact")
+    return _reference(record.metrics.get("exact"))
+
+
+def _reference(exact: dict[str, Any] | None) -> ExactReference | None:
     return None if exact is None else ExactReference.model_validate(exact)
 
 
@@ -103,7 +172,7 @@ def _store(context: Context, result: FreeEnergyResult) -> None:
     record = EstimateRecord(
         model=result.record.model,
         version=result.record.version,
-        target_kind=result.record.target["kind"],
+        target_kind=target_of(result.record).kind,
         target_digest=result.record.target_digest,
         beta=result.beta,
         beta_f=estimate.value,
@@ -114,6 +183,7 @@ def _store(context: Context, result: FreeEnergyResult) -> None:
         method=estimate.method,
         reliable=estimate.reliable,
         exact_beta_f=None if result.exact is None else result.exact.beta_f,
+        condition=result.condition.values or None,
         seed=result.seed,
     )
     context.estimates.store(record)

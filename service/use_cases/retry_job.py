@@ -12,7 +12,7 @@ from zoo.specs.errors import StateConflictError
 
 
 async def retry_job(context: Context, job_id: str, caller: str, idempotency_key: str | None) -> Job:
-    """A new job with ``retry_of``.
+    """A new job with ``retry_of``; that of a sweep trains all its children anew, that of a child is a job by itself.
 
     Raises:
         NotFoundError: no such job.

@@ -6,12 +6,17 @@ from anyio.to_thread import run_sync
 
 from service.context import Context
 from service.limits import check_job
+from service.use_cases.check_data import check_data
+from service.use_cases.expand_sweep import expand_sweep
 from service.use_cases.specs import parse_job
 from workers.jobs.read import Job
-from workers.jobs.specs import JobSpec
+from workers.jobs.specs import JobSpec, TrainJobSpec
 from workers.jobs.submission import submit
+from workers.jobs.sweeps import SweepJobSpec
 from workers.wakeup import send_wakeup
 from zoo.specs.errors import UnavailableError
+
+_MOST_WAKEUPS = 16  # each one makes a worker's slot take jobs until none is left
 
 
 async def submit_job(context: Context, data: object, caller: str, idempotency_key: str | None) -> tuple[Job, bool]:
@@ -33,7 +38,16 @@ async def submit_job(context: Context, data: object, caller: str, idempotency_ke
 def submit_spec(
     context: Context, spec: JobSpec, caller: str, idempotency_key: str | None, retry_of: str | None = None
 ) -> tuple[Job, bool]:
-    """The queued job, committed before its wake-up is sent; a lost wake-up is sent again by the reaper."""
+    """The queued job, committed before its wake-up is sent; a lost wake-up is sent again by the reaper.
+
+    Raises:
+        InvalidValueError: the idempotency key was used with another body; or a child of a sweep is not allowed.
+        NotFoundError: the dataset that it names does not exist.
+        LimitExceededError: a sweep is larger than this installation allows.
+    """
+    if isinstance(spec, TrainJobSpec):
+        check_data(spec, context.datasets, context.settings)
+    children = expand_sweep(spec, context.settings, context.datasets) if isinstance(spec, SweepJobSpec) else ()
     job, new = submit(
         context.database,
         spec,
@@ -41,8 +55,10 @@ def submit_spec(
         max_attempts=context.settings.max_attempts,
         idempotency_key=idempotency_key,
         retry_of=retry_of,
+        children=children,
     )
     if new:
         with suppress(UnavailableError):
-            send_wakeup(context.wakeups, job.id)
+            for _ in range(min(max(len(children), 1), _MOST_WAKEUPS)):
+                send_wakeup(context.wakeups, job.id)
     return job, new

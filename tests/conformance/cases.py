@@ -1,193 +1,140 @@
-"""What the conformance suite runs over: every family and target of the catalogue, in a few small forms."""
+"""Every family of the catalogue in a few small forms, on every space that it serves, with weights of several kinds."""
 
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from zoo.catalog import build_model, build_objective, build_target
-from zoo.core.models import Model
-from zoo.core.spaces import Spins
+from zoo.catalog import build, build_objective, build_target, states_of
+from zoo.core.models import ConditionalModel, Model
+from zoo.core.spaces import DiscreteSpace, Space, Spins, build_space
 from zoo.core.targets import ThermodynamicState
+from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
+from zoo.specs.models.continuous_autoregressive import ContinuousAutoregressiveSpec
 from zoo.specs.models.made import MadeSpec
+from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
+from zoo.specs.models.rnn import RnnSpec
+from zoo.specs.models.transformer import TransformerSpec
 from zoo.specs.objectives import ReverseKlSpec
-from zoo.specs.spaces import SpaceSpec
-from zoo.specs.targets.bars_and_stripes import BarsAndStripesSpec
+from zoo.specs.spaces import SpaceKind, SpaceSpec
 from zoo.specs.targets.base import TargetSpec
-from zoo.specs.targets.bitstrings import BitstringsSpec
-from zoo.specs.targets.coulomb_gas import CoulombGasSpec
-from zoo.specs.targets.coupled_oscillators import CoupledOscillatorsSpec
-from zoo.specs.targets.double_well import DoubleWellSpec
-from zoo.specs.targets.double_well_particles import DoubleWellParticlesSpec
-from zoo.specs.targets.dual_ising import DualIsingSpec
-from zoo.specs.targets.gaussian import GaussianSpec
-from zoo.specs.targets.gaussian_mixture import CircleMeans, GaussianMixtureSpec
-from zoo.specs.targets.hopfield import HopfieldSpec
 from zoo.specs.targets.ising import IsingSpec
-from zoo.specs.targets.lennard_jones import LennardJonesSpec
-from zoo.specs.targets.monatomic_water import MonatomicWaterSpec
-from zoo.specs.targets.mueller_brown import MuellerBrownSpec
 from zoo.specs.targets.phi4 import Phi4Spec
 from zoo.specs.targets.potts import PottsSpec
-from zoo.specs.targets.ring import RingSpec
-from zoo.specs.targets.spin_glass import EdwardsAnderson, SherringtonKirkpatrick, SpinGlassSpec
-from zoo.specs.targets.u1_gauge import U1GaugeSpec
-from zoo.specs.targets.xy import XYSpec
 from zoo.specs.training import TrainingSpec
+from zoo.training.problem import Problem
 from zoo.training.trainer import Trainer, train
+
+BETAS = ConditionOn(beta=(0.2, 1.0))
 
 MODEL_SPECS: dict[type[ModelSpec], tuple[ModelSpec, ...]] = {
     MadeSpec: (
         MadeSpec(width=24),
-        MadeSpec(width=5, depth=2),
+        MadeSpec(width=5, depth=2, condition_on=BETAS),
         MadeSpec(width=24, depth=3, symmetry="z2"),
+        MadeSpec(width=5, symmetry=("z2", "lattice_point_group")),
+        MadeSpec(width=9, condition_on=ConditionOn(label=3)),
     ),
     PixelCnnSpec: (
         PixelCnnSpec(width=8, depth=2),
-        PixelCnnSpec(width=5, depth=3, half_kernel=2),
-        PixelCnnSpec(width=6, depth=3, symmetry="z2"),
+        PixelCnnSpec(
+            width=5, depth=3, half_kernel=2, dilated=True, condition_on=ConditionOn(beta=(0.2, 1.0), h=(-1, 1))
+        ),
+        PixelCnnSpec(width=6, depth=3, symmetry="z2", residual=False),
+        PixelCnnSpec(width=3, depth=2, symmetry="lattice_translation"),
+    ),
+    RnnSpec: (
+        RnnSpec(width=8),
+        RnnSpec(width=6, dimension=2, condition_on=BETAS),
+        RnnSpec(width=5, depth=2, symmetry="z2"),
+    ),
+    TransformerSpec: (
+        TransformerSpec(width=8),
+        TransformerSpec(width=8, heads=1, positions="rotary", condition_on=BETAS),
+        TransformerSpec(width=6, depth=1, symmetry="z2"),
+    ),
+    MeanFieldSpec: (
+        MeanFieldSpec(solution="trained"),
+        MeanFieldSpec(solution="trained", condition_on=BETAS),
+    ),
+    ContinuousAutoregressiveSpec: (
+        ContinuousAutoregressiveSpec(width=8, components=2),
+        ContinuousAutoregressiveSpec(width=6, depth=2, components=1, symmetry="z2", condition_on=BETAS),
     ),
 }
-
-TARGET_SPECS: dict[type[TargetSpec], tuple[TargetSpec, ...]] = {
-    DualIsingSpec: (
-        DualIsingSpec(shape=(2, 2), beta=0.3),
-        DualIsingSpec(shape=(3, 4), beta=0.44),
-        DualIsingSpec(shape=(4, 4), beta=0.7),
-    ),
-    Phi4Spec: (
-        Phi4Spec(shape=(1,), mass_squared=-1.0, coupling=0.5),
-        Phi4Spec(shape=(6,), mass_squared=-4.0, coupling=8.0),
-        Phi4Spec(shape=(3, 3), mass_squared=1.0, coupling=0.0, beta=0.7),
-        Phi4Spec(shape=(4, 4), mass_squared=-4.0, coupling=8.0),
-        Phi4Spec(shape=(2, 2, 3), mass_squared=0.5, coupling=1.0, beta=0.6),
-    ),
-    U1GaugeSpec: (
-        U1GaugeSpec(shape=(2, 2), beta=0.8),
-        U1GaugeSpec(shape=(3, 4), beta=2.0),
-        U1GaugeSpec(shape=(1, 3)),
-    ),
-    XYSpec: (
-        XYSpec(shape=(6,), beta=0.8),
-        XYSpec(shape=(5,), J=-1.0, periodic=False),
-        XYSpec(shape=(2, 5), beta=0.5),
-        XYSpec(shape=(3, 3), periodic=False, beta=0.6),
-        XYSpec(shape=(2, 2, 3), J=0.5),
-    ),
-    BarsAndStripesSpec: (
-        BarsAndStripesSpec(shape=(3, 3)),
-        BarsAndStripesSpec(shape=(2, 5), beta=0.7),
-        BarsAndStripesSpec(shape=(1, 4)),
-    ),
-    BitstringsSpec: (
-        BitstringsSpec(qubits=5, depth=8, seed=1),
-        BitstringsSpec(qubits=3, depth=0),
-        BitstringsSpec(qubits=6, depth=3, seed=2, beta=0.6),
-    ),
-    IsingSpec: (
-        IsingSpec(shape=(7,), beta=0.7),
-        IsingSpec(shape=(3, 3), beta=0.44),
-        IsingSpec(shape=(3, 4), beta=0.3, J=-1, periodic=False),
-        IsingSpec(shape=(2, 5), beta=0.5, h=0.25),
-        IsingSpec(shape=(2, 2, 3), beta=0.2),
-        IsingSpec(shape=(3, 4), lattice="triangular", beta=0.3, J=-1, h=0.2),
-        IsingSpec(shape=(2, 4), lattice="triangular", beta=0.2),
-        IsingSpec(shape=(3, 3), lattice="triangular", periodic=False, beta=0.3),
-    ),
-    HopfieldSpec: (
-        HopfieldSpec(n=10, patterns=3, seed=1, beta=1.5),
-        HopfieldSpec(n=6, patterns=((1, 1, -1, 1, -1, -1), (1, -1, 1, -1, 1, -1))),
-        HopfieldSpec(n=9, patterns=((1,) * 9,), beta=2.0),
-        HopfieldSpec(n=40, patterns=2, beta=1.2),
-    ),
-    PottsSpec: (
-        PottsSpec(shape=(6,), q=4, beta=0.8),
-        PottsSpec(shape=(3, 3), q=3, beta=1.005),
-        PottsSpec(shape=(2, 5), q=2, J=-1.0, periodic=False),
-        PottsSpec(shape=(2, 2, 2), q=3, beta=0.4),
-        PottsSpec(shape=(4, 6), q=5, beta=1.2),
-    ),
-    SpinGlassSpec: (
-        SpinGlassSpec(couplings=SherringtonKirkpatrick(n=10, seed=1), beta=1.3),
-        SpinGlassSpec(couplings=EdwardsAnderson(shape=(3, 4), seed=2), fields=(0.3,) * 12, beta=0.7),
-        SpinGlassSpec(couplings=EdwardsAnderson(shape=(2, 2, 3), seed=3, distribution="pm1", periodic=False)),
-        SpinGlassSpec(couplings=((0, 1, 0.5), (1, 0, -2), (0.5, -2, 0)), fields=(0.1, 0, -0.4)),
-        SpinGlassSpec(couplings=((0, 1, 1), (1, 0, 1), (1, 1, 0))),
-        SpinGlassSpec(couplings=EdwardsAnderson(shape=(4, 9), seed=4)),
-    ),
-    CoulombGasSpec: (
-        CoulombGasSpec(n=1, trap=2.0, dimension=3),
-        CoulombGasSpec(n=2, trap=2.0, beta=10.0),
-        CoulombGasSpec(n=6, trap=2.0, interaction="logarithmic", charge_squared=2.0),
-        CoulombGasSpec(n=5, trap=0.5, dimension=3, charge_squared=1.7),
-    ),
-    DoubleWellParticlesSpec: (
-        DoubleWellParticlesSpec(),
-        DoubleWellParticlesSpec(n=2, dimension=1, a=0.5),
-        DoubleWellParticlesSpec(n=3, dimension=3, b=1.0, c=0.0, r0=1.0, tau=2.0),
-    ),
-    LennardJonesSpec: (
-        LennardJonesSpec(n=5, center_pull=0.5),
-        LennardJonesSpec(n=2, dimension=2, sigma=0.9),
-        LennardJonesSpec(n=8, density=0.9),
-        LennardJonesSpec(n=6, dimension=2, box=(3.0, 2.5), cutoff=1.2, switching=0.9),
-    ),
-    GaussianSpec: (
-        GaussianSpec(precision=((2.0, -0.7, 0.1), (-0.7, 0.5, 0.0), (0.1, 0.0, 3.0)), beta=0.6),
-        GaussianSpec(precision=((0.3,),)),
-    ),
-    CoupledOscillatorsSpec: (
-        CoupledOscillatorsSpec(n=6),
-        CoupledOscillatorsSpec(n=2, onsite=0.5, spring=1.5, periodic=True, beta=2.0),
-        CoupledOscillatorsSpec(n=5, onsite=0.5, periodic=True),
-        CoupledOscillatorsSpec(n=4, onsite=0.5, ends="free", momenta=True),
-        CoupledOscillatorsSpec(n=2, ends="fixed"),
-    ),
-    DoubleWellSpec: (
-        DoubleWellSpec(),
-        DoubleWellSpec(dimension=4, a=0.5, b=3.0, c=0.7, k=2.0, beta=0.8),
-        DoubleWellSpec(dimension=1, b=-1.0),
-    ),
-    MuellerBrownSpec: (MuellerBrownSpec(), MuellerBrownSpec(beta=0.01)),
-    GaussianMixtureSpec: (
-        GaussianMixtureSpec(),
-        GaussianMixtureSpec(means=((1.0, 2.0, 0.0), (-1.0, 0.0, 1.0)), scales=(0.5, 1.0), weights=(1.0, 3.0)),
-        GaussianMixtureSpec(means=CircleMeans(modes=3, radius=2.0)),
-        GaussianMixtureSpec(means=((1.5,), (-1.5,))),
-    ),
-    RingSpec: (RingSpec(), RingSpec(radii=(1.0, 2.5), width=0.3, beta=0.5)),
-    MonatomicWaterSpec: (
-        MonatomicWaterSpec(n=13, density=0.02, beta=2.5),
-        MonatomicWaterSpec(n=2, density=0.002),
-        MonatomicWaterSpec(n=8, box=(8.7, 9.0, 9.5)),
-    ),
-}
+"""The first form of each family is taken on all spaces that the family serves, the others on the first of them."""
 
 STATES = ("untrained", "trained", "scrambled")
 
 
 @dataclass(frozen=True)
 class ModelCase:
-    """A model to be built: its spec and what has happened to its weights."""
+    """A model to be built: its spec, the kind of space it lives on, and what has happened to its weights."""
 
     spec: ModelSpec
     state: str
+    kind: SpaceKind = "spins"
 
     def __str__(self) -> str:
-        parameters = self.spec.model_dump(exclude_defaults=True, exclude={"family"})
-        return "-".join([self.spec.family, *(f"{k}={v}" for k, v in parameters.items()), self.state])
+        parameters = self.spec.model_dump(exclude_defaults=True, exclude_none=True, exclude={"family"})
+        return "-".join([self.spec.family, self.kind, *(f"{k}={v}" for k, v in parameters.items()), self.state])
+
+    def space(self, shape: tuple[int, ...] = (4, 4)) -> Space:
+        """The case's space; three values where it is categorical."""
+        num_values = 3 if self.kind == "categorical" else None
+        return build_space(SpaceSpec(kind=self.kind, event_shape=shape, num_values=num_values))
+
+    def discrete_space(self, shape: tuple[int, ...]) -> DiscreteSpace:
+        """The same, of a case that can be enumerated."""
+        space = self.space(shape)
+        assert isinstance(space, DiscreteSpace)
+        return space
+
+    def built(self, shape: tuple[int, ...] = (4, 4)) -> Model | ConditionalModel:
+        """What the catalogue builds on a lattice of this shape; a fresh copy at every call."""
+        built = build(self.spec, self.space(shape), seed=1)
+        built.load_state_dict(_weights(self, shape))
+        return built
+
+    def models(self, shape: tuple[int, ...] = (4, 4)) -> list[Model]:
+        """The model at each of some values of its conditions; one model where there are none."""
+        built = self.built(shape)
+        if isinstance(built, Model):
+            return [built]
+        return [built.at(values[None]) for values in condition_values(condition_on(self.spec))]
 
     def model(self, shape: tuple[int, ...] = (4, 4)) -> Model:
-        """The model on a lattice of this shape; a fresh copy at every call."""
-        model = build_model(self.spec, spins(shape), seed=1)
-        model.load_state_dict(_weights(self, shape))
-        return model
+        """The model, at the last of those values."""
+        return self.models(shape)[-1]
 
 
-MODEL_CASES = tuple(ModelCase(spec, state) for specs in MODEL_SPECS.values() for spec in specs for state in STATES)
-SCRAMBLED_CASES = tuple(case for case in MODEL_CASES if case.state == "scrambled")
+def condition_on(spec: ModelSpec) -> ConditionOn:
+    """What a family's models are conditioned on."""
+    return spec.condition_on if isinstance(spec, AutoregressiveSpec) else NO_CONDITION
+
+
+def condition_values(conditions: ConditionOn) -> Float[Tensor, "row condition"]:
+    """Values to measure at: both ends of every range and a point between, or every class."""
+    if conditions.label is not None:
+        return torch.arange(conditions.label, dtype=torch.float64)[:, None]
+    ranges = torch.tensor(list(conditions.ranges.values()), dtype=torch.float64)
+    return torch.stack([torch.lerp(ranges[:, 0], ranges[:, 1], torch.tensor(f)) for f in (0.0, 1.0, 0.3)])
+
+
+def _cases() -> tuple[ModelCase, ...]:
+    cases: list[ModelCase] = []
+    for spec_class, specs in MODEL_SPECS.items():
+        for number, spec in enumerate(specs):
+            kinds = spec_class.served_spaces()
+            for kind in kinds if number == 0 else kinds[:1]:
+                states = [s for s in STATES if s != "trained" or (kind in _TARGETS and number == 0)]
+                cases += [ModelCase(spec, state, kind) for state in states]
+    return tuple(cases)
 
 
 def spins(shape: tuple[int, ...]) -> Spins:
@@ -195,7 +142,7 @@ def spins(shape: tuple[int, ...]) -> Spins:
     return Spins(SpaceSpec(kind="spins", event_shape=shape))
 
 
-def scramble(model: Model, scale: float = 0.3) -> None:
+def scramble(model: nn.Module, scale: float = 0.3) -> None:
     """Add normal noise to every weight, so that conditionals are far from even and no part of the network is idle."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -203,15 +150,35 @@ def scramble(model: Model, scale: float = 0.3) -> None:
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
 
 
+def _target(kind: SpaceKind, shape: tuple[int, ...]) -> TargetSpec:
+    return _TARGETS[kind].model_validate({"shape": shape, "beta": 0.4} | _PARAMETERS[kind])
+
+
+_TARGETS: dict[SpaceKind, type[TargetSpec]] = {"spins": IsingSpec, "categorical": PottsSpec, "reals": Phi4Spec}
+_PARAMETERS: dict[SpaceKind, dict[str, float]] = {
+    "spins": {},
+    "categorical": {"q": 3},
+    "reals": {"mass_squared": 1.0, "coupling": 0.5},
+}
+
+
 @cache
-def _weights(case: ModelCase, shape: tuple[int, ...]) -> dict[str, torch.Tensor]:
-    model = build_model(case.spec, spins(shape), seed=1)
+def _weights(case: ModelCase, shape: tuple[int, ...]) -> dict[str, Tensor]:
+    built = build(case.spec, case.space(shape), seed=1)
     if case.state == "scrambled":
-        scramble(model)
+        scramble(built, scale=0.1 if case.kind == "reals" else 0.3)
     if case.state == "trained":
-        state = ThermodynamicState(build_target(IsingSpec(shape=shape, beta=0.4)), 0.4)
+        spec = _target(case.kind, shape)
+        state = ThermodynamicState(build_target(spec), spec.state_beta)
+        problem = Problem(state, condition_on=condition_on(case.spec), state_at=states_of(spec))
         training = TrainingSpec(batch_size=200, max_steps=30, learning_rate=0.02)
-        trainer = Trainer(build_objective(ReverseKlSpec()), state, training)
-        for _ in train(trainer, trainer.init(model)):
+        trainer = Trainer(build_objective(ReverseKlSpec()), problem, training)
+        for _ in train(trainer, trainer.init(built)):
             pass
-    return model.state_dict()
+    return built.state_dict()
+
+
+MODEL_CASES = _cases()
+SCRAMBLED_CASES = tuple(case for case in MODEL_CASES if case.state == "scrambled")
+DISCRETE_CASES = tuple(case for case in MODEL_CASES if case.space((1,)).spec.is_discrete)
+REAL_CASES = tuple(case for case in MODEL_CASES if case.kind == "reals")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.core.spaces import ContinuousSpace, Space
+from zoo.specs.symmetries import ModelSymmetry
 from zoo.specs.targets.base import Symmetry, TargetSpec
 
 NO_LATTICE = frozenset({"gaussian", "gaussian_mixture", "ring", "mueller_brown", "double_well"})
@@ -22,6 +23,14 @@ def images(symmetry: Symmetry, x: Tensor, spec: TargetSpec, space: Space) -> Ima
     return _IMAGES[symmetry](x, spec, space)
 
 
+def lattice_images(symmetry: ModelSymmetry, x: Tensor, space: Space) -> Images:
+    """``x`` under generators of a symmetry that a model may have, the event being a lattice of any kind of values."""
+    axes = list(range(1, x.ndim))
+    if symmetry == "z2":
+        return _flipped(x, space)
+    return _shifted(x, axes) if symmetry == "lattice_translation" else _turned(x, axes)
+
+
 def _lattice_axes(x: Tensor, spec: TargetSpec) -> list[int]:
     if spec.space.kind not in _ON_LATTICES or spec.kind in NO_LATTICE:
         return []
@@ -29,24 +38,35 @@ def _lattice_axes(x: Tensor, spec: TargetSpec) -> list[int]:
     return list(range(first, x.ndim))
 
 
-def _z2(x: Tensor, spec: TargetSpec, space: Space) -> Images:
-    if spec.space.kind == "categorical":
+def _flipped(x: Tensor, space: Space) -> Images:
+    if space.spec.kind == "categorical":
         return []
-    if spec.space.kind == "bits":
+    if space.spec.kind == "bits":
         return [1 - x]
     return [space.canonical(-x) if isinstance(space, ContinuousSpace) else -x]
 
 
+def _shifted(x: Tensor, axes: list[int]) -> Images:
+    return [x.roll(1, axis) for axis in axes]
+
+
+def _turned(x: Tensor, axes: list[int]) -> Images:
+    exchanges = [(a, b) for a, b in combinations(axes, 2) if x.shape[a] == x.shape[b]]
+    return [x.flip(axis) for axis in axes] + [x.transpose(a, b) for a, b in exchanges]
+
+
+def _z2(x: Tensor, spec: TargetSpec, space: Space) -> Images:
+    return _flipped(x, space)
+
+
 def _lattice_translation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
-    return [x.roll(1, axis) for axis in _lattice_axes(x, spec)]
+    return _shifted(x, _lattice_axes(x, spec))
 
 
 def _lattice_point_group(x: Tensor, spec: TargetSpec, space: Space) -> Images:
     if spec.kind == "u1_gauge":  # a reflection turns links round as well
         return []
-    axes = _lattice_axes(x, spec)
-    exchanges = [(a, b) for a, b in combinations(axes, 2) if x.shape[a] == x.shape[b]]
-    return [x.flip(axis) for axis in axes] + [x.transpose(a, b) for a, b in exchanges]
+    return _turned(x, _lattice_axes(x, spec))
 
 
 def _global_shift(x: Tensor, spec: TargetSpec, space: Space) -> Images:

@@ -6,24 +6,32 @@ import sys
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tests.conformance.cases import MODEL_SPECS, TARGET_SPECS, spins
+from tests.conformance.cases import MODEL_SPECS, ModelCase, spins
+from tests.conformance.target_cases import TARGET_SPECS
 from zoo.catalog import (
+    APPROXIMATIONS,
+    EQUATIONS,
+    FAMILIES,
     MODELS,
     OBJECTIVES,
     TARGETS,
     AnyModel,
     AnyObjective,
     AnyTarget,
+    build_equations,
     build_model,
     build_objective,
     build_target,
     tag_of,
 )
 from zoo.core.models import Model
+from zoo.core.self_consistency import SelfConsistent
 from zoo.core.targets import Target
 from zoo.objectives.base import Objective
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.fixed_point import FixedPointSpec
+from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.objectives import ObjectiveSpec
 from zoo.specs.targets.base import TargetSpec
@@ -34,15 +42,49 @@ def test_every_entry_has_small_forms_for_this_suite() -> None:
     assert set(TARGET_SPECS) == set(TARGETS)
 
 
-@pytest.mark.parametrize("spec_class", MODELS, ids=tag_of)
-def test_a_family_builds_a_final_model_from_json_with_its_defaults(spec_class: type[ModelSpec]) -> None:
+def from_json(spec_class: type[ModelSpec]) -> ModelSpec:
+    """The family's defaults, asked for by its name."""
     spec: ModelSpec = TypeAdapter(AnyModel).validate_python({"family": tag_of(spec_class)})
     assert type(spec) is spec_class
-    model = build_model(spec, spins((4, 4)), seed=0)
-    assert isinstance(model, Model)
-    assert getattr(type(model), "__final__", False)
-    assert spec_class.description
-    assert "arXiv" in spec_class.citation
+    return spec
+
+
+@pytest.mark.parametrize("spec_class", FAMILIES, ids=tag_of)
+def test_a_family_says_what_it_is_and_explains_every_parameter(spec_class: type[ModelSpec]) -> None:
+    spec = from_json(spec_class)
+    assert spec.description
+    assert "arXiv" in spec.citation
+    unexplained = [name for name, field in spec_class.model_fields.items() if not field.description]
+    assert set(unexplained) <= {"family"}
+
+
+@pytest.mark.parametrize("spec_class", MODELS, ids=tag_of)
+def test_a_family_builds_a_final_model_from_json_with_its_defaults(spec_class: type[ModelSpec]) -> None:
+    spec = from_json(spec_class)
+    for kind in spec_class.served_spaces():
+        model = build_model(spec, ModelCase(spec, "untrained", kind).space(), seed=0)
+        assert isinstance(model, Model)
+        assert getattr(type(model), "__final__", False)
+        assert model.space.spec.kind == kind
+
+
+@pytest.mark.parametrize("spec_class", EQUATIONS, ids=tag_of)
+def test_what_is_solved_builds_from_json(spec_class: type[ModelSpec]) -> None:
+    spec = from_json(spec_class)
+    assert isinstance(spec, FixedPointSpec)
+    assert isinstance(build_equations(spec), SelfConsistent)
+
+
+@pytest.mark.parametrize("spec_class", APPROXIMATIONS, ids=tag_of)
+def test_an_approximation_is_no_model(spec_class: type[ModelSpec]) -> None:
+    with pytest.raises(InvalidValueError, match="approximation of the free energy"):
+        build_model(from_json(spec_class), spins((3, 3)), seed=0)
+
+
+def test_a_conditional_model_is_not_one_model() -> None:
+    spec = MadeSpec.model_validate({"condition_on": {"beta": [0.1, 1]}})
+    with pytest.raises(InvalidValueError, match="one model for each value"):
+        build_model(spec, spins((3, 3)), seed=0)
 
 
 @pytest.mark.parametrize("spec_class", TARGETS, ids=tag_of)

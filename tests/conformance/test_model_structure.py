@@ -1,97 +1,208 @@
 """What a family claims of itself: gradients, capabilities, symmetry, order of dependence, and life on disk."""
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from pydantic import TypeAdapter
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from tests.conformance.cases import SCRAMBLED_CASES, ModelCase
-from zoo.catalog import AnyModel, build_model
-from zoo.core.models import Density, Model, Sampler
+from tests.conformance.cases import SCRAMBLED_CASES, ModelCase, condition_on, condition_values
+from tests.conformance.symmetries import lattice_images
+from zoo.catalog import AnyModel, build
+from zoo.core.models import (
+    Completing,
+    ConditionalModel,
+    Density,
+    IndependentSites,
+    Model,
+    Sampler,
+    SequentialDensity,
+)
 from zoo.core.random import RandomStream
-from zoo.models.autoregressive import AutoregressiveSpins
+from zoo.models.autoregressive import Autoregressive
+from zoo.models.independent_sites import ProductModel
 from zoo.models.made import Made
+from zoo.models.symmetrized import Symmetrized
+from zoo.models.two_valued import TwoValued
+from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.made import MadeSpec
+from zoo.specs.symmetries import ModelSymmetry
+
+SYMMETRIES: tuple[ModelSymmetry, ...] = ("z2", "lattice_translation", "lattice_point_group")
+ROUNDING = 1e-9
+every_case = pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
 
 
-def flip_asymmetry(model: Model) -> float:
-    """Largest |ln q(s) - ln q(-s)| over 500 samples."""
-    x = model.sample(500, RandomStream(3))
+def claimed_symmetries(spec: ModelSpec) -> tuple[ModelSymmetry, ...]:
+    return spec.symmetries if isinstance(spec, AutoregressiveSpec) else ()
+
+
+def asymmetry(model: Model, symmetry: ModelSymmetry) -> float:
+    """Largest |ln q(x) - ln q(g x)| over 300 samples and the generators of the symmetry; infinite without any."""
+    x = model.sample(300, RandomStream(3))
     with torch.no_grad():
-        return float((model.log_prob(x) - model.log_prob(-x)).abs().max())
+        here = model.log_prob(x)
+        images = lattice_images(symmetry, x, model.space)
+        return max((float((model.log_prob(image) - here).abs().max()) for image in images), default=torch.inf)
 
 
-def dependence(model: AutoregressiveSpins) -> Tensor:
-    """Entry (i, j): the largest |d x_i / d s_j| over 20 configurations, by autograd."""
-    x = model.sample(20, RandomStream(4)).flatten(1).float().requires_grad_()
-    outputs = model.network(x)
-    rows = [torch.autograd.grad(outputs[:, i].sum(), x, retain_graph=True)[0] for i in range(outputs.shape[1])]
-    return torch.stack(rows).abs().amax(1)
+def sequential(model: Model) -> Autoregressive | ProductModel:
+    """The model of the network itself, without its layers."""
+    while isinstance(model, Symmetrized | TwoValued):
+        model = model.inner
+    assert isinstance(model, Autoregressive | ProductModel)
+    return model
 
 
-@pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
+def dependence(model: Autoregressive | ProductModel) -> Tensor:
+    """Entry (i, j): the largest |d parameter of i / d channel of j| over 20 configurations, by autograd."""
+    network = model.network
+    inputs = network.values.encode(model.sample(20, RandomStream(4))).requires_grad_()
+    outputs = network(inputs, network.features(model.conditions))
+    rows = []
+    for i in range(outputs.shape[1]):
+        largest = torch.zeros(outputs.shape[1])
+        for parameter in range(outputs.shape[2]):
+            (slope,) = torch.autograd.grad(
+                outputs[:, i, parameter].sum(), inputs, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            largest = torch.maximum(largest, slope.abs().amax((0, 2)))
+        rows.append(largest)
+    return torch.stack(rows)
+
+
+def idle_parameters(built: nn.Module, models: list[Model]) -> list[str]:
+    """Names of the weights that no gradient of ln q reaches, at any condition."""
+    for model in models:
+        torch.autograd.backward(model.log_prob(model.sample(100, RandomStream(1))).sum())
+    assert all(bool(p.grad.isfinite().all()) for p in built.parameters() if p.grad is not None)
+    return [name for name, p in built.named_parameters() if p.grad is None or not bool(p.grad.any())]
+
+
+def views(built: Model | ConditionalModel) -> list[Model]:
+    """A model at each of the values that the suite measures at."""
+    if isinstance(built, Model):
+        return [built]
+    network = next(module for module in built.modules() if hasattr(module, "condition_on"))
+    return [built.at(values[None]) for values in condition_values(network.condition_on)]
+
+
+@every_case
 def test_gradients_reach_every_parameter(case: ModelCase) -> None:
-    model = case.model()
-    torch.autograd.backward(model.log_prob(model.sample(100, RandomStream(1))).sum())
-    idle = [n for n, p in model.named_parameters() if p.grad is None or not bool(p.grad.any())]
-    assert idle == []
-    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    built = case.built()
+    assert idle_parameters(built, views(built)) == []
 
 
-@pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
+def test_an_idle_parameter_would_be_found() -> None:
+    built = case_of(MadeSpec(width=4)).built((2, 2))
+    built.idle = nn.Parameter(torch.ones(1))
+    assert idle_parameters(built, views(built)) == ["idle"]
+
+
+@every_case
 def test_declared_capabilities_are_the_types(case: ModelCase) -> None:
-    model, declared = case.model(), case.spec.capabilities
-    assert isinstance(model, Sampler) == declared.sampling.startswith("direct")
-    assert isinstance(model, Density) == (declared.log_likelihood == "exact")
-    assert model.space.spec.kind in declared.data_space
+    built, declared = case.built((3, 3)), case.spec.capabilities
+    assert isinstance(built, ConditionalModel) == bool(condition_on(case.spec).names)
+    if isinstance(built, ConditionalModel):
+        assert built.conditions == condition_on(case.spec).names
+    for model in case.models((3, 3)):
+        claimed = set(claimed_symmetries(case.spec))
+        averaged = bool(claimed - ({"z2"} if case.kind in {"spins", "bits"} else set()))
+        assert isinstance(model, Sampler) == declared.sampling.startswith("direct")
+        assert isinstance(model, Density) == (declared.log_likelihood == "exact")
+        assert isinstance(model, Completing) == declared.conditional_completion
+        assert isinstance(model, IndependentSites) == (declared.sampling == "direct-parallel")
+        assert isinstance(model, SequentialDensity) == (not averaged)
+        assert model.space.spec.kind == case.kind
+        assert model.space.spec.kind in type(case.spec).served_spaces()
     assert declared.encode is False
-    assert declared.conditional_completion is False
 
 
-@pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
-def test_claimed_symmetry_is_the_measured_one(case: ModelCase) -> None:
-    claimed = case.spec.model_dump()["symmetry"] == "z2"
-    assert (flip_asymmetry(case.model()) == 0) == claimed
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+@every_case
+def test_claimed_symmetry_is_the_measured_one(case: ModelCase, symmetry: ModelSymmetry) -> None:
+    claimed = symmetry in claimed_symmetries(case.spec)
+    for model in case.models((3, 3)):
+        measured = asymmetry(model, symmetry)
+        assert measured < ROUNDING if claimed else measured > 1000 * ROUNDING
 
 
-@pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_a_group_without_one_of_its_elements_is_caught(symmetry: ModelSymmetry) -> None:
+    model = ModelCase(MadeSpec(width=5), "scrambled").model((3, 3))
+    whole = case_of(MadeSpec(width=5, symmetry=("lattice_translation", "lattice_point_group"))).model((3, 3))
+    assert isinstance(whole, Symmetrized)
+    elements = whole.elements
+    fewer = type(elements)(elements.sites[:-1], elements.signs[:-1], elements.kind)
+    assert asymmetry(Symmetrized(model, fewer), symmetry) > 1000 * ROUNDING
+
+
+@every_case
 def test_a_site_sees_all_earlier_sites_and_no_later_one(case: ModelCase) -> None:
-    model = case.model()
-    assert isinstance(model, AutoregressiveSpins)
+    model = sequential(case.model())
     seen = dependence(model) > 0
     earlier = torch.ones_like(seen).tril(-1)
-    assert torch.equal(seen, earlier)
+    assert torch.equal(seen, torch.zeros_like(seen) if isinstance(model, IndependentSites) else earlier)
+
+
+@every_case
+def test_log_probabilities_of_sites_sum_to_that_of_the_configuration(case: ModelCase) -> None:
+    model = case.model((3, 3))
+    if not isinstance(model, SequentialDensity):
+        return
+    x = model.sample(50, RandomStream(2))
+    parts = model.site_log_prob(x)
+    assert parts.shape == (50, 9)
+    assert parts.dtype == torch.float64
+    torch.testing.assert_close(parts.sum(1), model.log_prob(x), rtol=1e-12, atol=1e-12)
 
 
 def test_a_mask_shifted_by_one_is_caught() -> None:
-    model = ModelCase(MadeSpec(width=24), "scrambled").model()
-    assert isinstance(model, Made)
-    model._direct_mask.copy_(torch.ones_like(model._direct_mask).tril())
+    model = sequential(case_of(MadeSpec(width=24)).model())
+    assert isinstance(model.network, Made)
+    model.network._direct_mask.copy_(torch.ones_like(model.network._direct_mask).tril())
     assert bool(dependence(model).diagonal().any())
 
 
-@pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
+def rebuilt(case: ModelCase, weights: Mapping[str, Tensor]) -> Model | ConditionalModel:
+    """The model of the case's JSON with these weights."""
+    spec: ModelSpec = TypeAdapter(AnyModel).validate_json(case.spec.model_dump_json())
+    again = build(spec, case.space(), seed=99)
+    again.load_state_dict(weights)
+    return again
+
+
+@every_case
 def test_a_model_rebuilt_from_its_spec_and_its_safetensors_is_the_same_to_the_last_bit(case: ModelCase) -> None:
-    model = case.model()
-    weights, words = save(model.state_dict()), case.spec.model_dump_json()
-    spec: ModelSpec = TypeAdapter(AnyModel).validate_json(words)
-    again = build_model(spec, model.space, seed=99)
-    again.load_state_dict(load(weights))
-    x, log_prob = model.sample_and_log_prob(64, RandomStream(8))
-    y, log_prob_again = again.sample_and_log_prob(64, RandomStream(8))
-    assert torch.equal(x, y)
-    assert torch.equal(log_prob, log_prob_again)
-    assert torch.equal(model.log_prob(x), again.log_prob(x))
+    again = views(rebuilt(case, load(save(case.built().state_dict()))))
+    for model, other in zip(case.models(), again, strict=True):
+        x, log_prob = model.sample_and_log_prob(64, RandomStream(8))
+        y, log_prob_again = other.sample_and_log_prob(64, RandomStream(8))
+        assert torch.equal(x, y)
+        assert torch.equal(log_prob, log_prob_again)
+        assert torch.equal(model.log_prob(x), other.log_prob(x))
 
 
-@pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
+@every_case
+def test_conditions_matter(case: ModelCase) -> None:
+    models = case.models()
+    x = models[0].sample(20, RandomStream(8))
+    densities = [model.log_prob(x) for model in models]
+    assert not any(torch.allclose(a, densities[0], atol=1e-3) for a in densities[1:])
+
+
+@every_case
 def test_weights_are_float32_and_drawn_from_the_seed_alone(case: ModelCase) -> None:
     torch_state = torch.get_rng_state()
-    space = case.model().space
-    first, same, other = (build_model(case.spec, space, seed).state_dict() for seed in (1, 1, 2))
+    first, same, other = (build(case.spec, case.space(), seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
     assert {value.dtype for value in first.values()} == {torch.float32}
     assert torch.equal(torch_state, torch.get_rng_state())
+
+
+def case_of(spec: ModelSpec) -> ModelCase:
+    return ModelCase(spec, "scrambled")

@@ -1,28 +1,72 @@
-"""exp(log_prob) sums to one over all configurations, trained or not."""
+"""exp(log_prob) sums to one over all configurations, and integrates to one over real variables, trained or not."""
 
 import pytest
 import torch
+from torch import Tensor
 
-from tests.conformance.cases import MODEL_CASES, ModelCase, spins
-from zoo.core.models import Density
+from tests.conformance.cases import DISCRETE_CASES, MODEL_SPECS, REAL_CASES, ModelCase
+from zoo.core.models import Density, Model
+from zoo.core.spaces import DiscreteSpace
+from zoo.models.autoregressive import Autoregressive
 from zoo.models.made import Made
 from zoo.specs.models.made import MadeSpec
 
 TOLERANCE = 1e-6
+LARGE_CASES = tuple(case for case in DISCRETE_CASES if case.kind == "spins" and case.spec in
+                    {specs[0] for specs in MODEL_SPECS.values()})
+REACH, POINTS = 24.0, 701
 
 
-def total_probability(model: Density, shape: tuple[int, ...]) -> float:
+def total_probability(model: Density, space: DiscreteSpace) -> float:
     with torch.no_grad():
-        return float(torch.logsumexp(model.log_prob(spins(shape).enumerate()), 0).exp())
+        return float(torch.logsumexp(model.log_prob(space.enumerate()), 0).exp())
 
 
-@pytest.mark.parametrize("case", MODEL_CASES, ids=str)
+def integral(model: Model) -> float:
+    """Of q over a plane: the trapezoidal rule on [-REACH, REACH]^2, which converges exponentially for smooth q."""
+    line = torch.linspace(-REACH, REACH, POINTS, dtype=torch.float64)
+    x: Tensor = torch.cartesian_prod(line, line).reshape(-1, 1, 2)
+    with torch.no_grad():
+        return float(model.log_prob(x).exp().sum()) * (2 * REACH / (POINTS - 1)) ** 2
+
+
+@pytest.mark.parametrize("case", DISCRETE_CASES, ids=str)
+def test_probabilities_sum_to_one_at_every_condition(case: ModelCase) -> None:
+    shape = (2, 4) if case.kind == "categorical" else (3, 4)
+    space = case.discrete_space(shape)
+    errors = [abs(total_probability(model, space) - 1) for model in case.models(shape)]
+    assert max(errors) < TOLERANCE
+
+
+@pytest.mark.parametrize("case", LARGE_CASES, ids=str)
 def test_probabilities_of_all_65536_configurations_sum_to_one(case: ModelCase) -> None:
-    assert abs(total_probability(case.model((4, 4)), (4, 4)) - 1) < TOLERANCE
+    shape = (4, 4)
+    assert abs(total_probability(case.model(shape), case.discrete_space(shape)) - 1) < TOLERANCE
+
+
+@pytest.mark.parametrize("case", REAL_CASES, ids=str)
+def test_densities_integrate_to_one_at_every_condition(case: ModelCase) -> None:
+    for model in case.models((1, 2)):
+        assert abs(integral(model) - 1) < TOLERANCE
+
+
+def network_of(case: ModelCase, shape: tuple[int, ...]) -> tuple[Autoregressive, Made]:
+    model = case.model(shape)
+    assert isinstance(model, Autoregressive)
+    assert isinstance(model.network, Made)
+    return model, model.network
 
 
 def test_a_mask_that_lets_a_spin_see_itself_is_caught() -> None:
-    model = ModelCase(MadeSpec(width=24), "scrambled").model((3, 3))
-    assert isinstance(model, Made)
-    model._input_mask.fill_(1)
-    assert abs(total_probability(model, (3, 3)) - 1) > 100 * TOLERANCE
+    case = ModelCase(MadeSpec(width=24), "scrambled")
+    model, network = network_of(case, (3, 3))
+    network._input_mask.fill_(1)
+    assert abs(total_probability(model, case.discrete_space((3, 3))) - 1) > 100 * TOLERANCE
+
+
+def test_a_condition_that_sees_the_configuration_is_caught() -> None:
+    case = ModelCase(MODEL_SPECS[MadeSpec][1], "scrambled")
+    model, _ = network_of(case, (3, 3))
+    x = case.discrete_space((3, 3)).enumerate()
+    model.conditions = torch.where(x.flatten(1)[:, -1:] > 0, 0.2, 1.0)
+    assert abs(total_probability(model, case.discrete_space((3, 3))) - 1) > 100 * TOLERANCE

@@ -101,6 +101,44 @@ def test_train_with_json_prints_one_document_and_nothing_else(run: Run, service:
     assert json.loads(ended.out)["result"] == {"model": "ising-8", "version": 4}
 
 
+def test_a_sweep_is_submitted_from_a_file_followed_and_shown_with_its_jobs(
+    run: Run, service: Service, tmp_path: Path
+) -> None:
+    target, model = {"kind": "ising", "shape": [4, 4]}, {"family": "made"}
+    sweep = {"kind": "sweep", "train": {"target": target, "model": model}, "grid": {"target.beta": [0.3, 0.4]}}
+    children = [
+        {"id": f"j{n + 2}", "state": state, "values": {"target.beta": beta}, "model": f"made-ising-beta-{beta}"}
+        for n, (state, beta) in enumerate([("succeeded", 0.3), ("failed", 0.4)])
+    ]
+    fields = {"kind": "sweep", "spec": sweep, "children": children, "progress": {"fraction": 1.0}}
+    serve_job(service, "failed", error={"detail": "1 of 2 jobs did not succeed: number 1"}, **fields)
+    halfway = {"fraction": 0.5, "stage": "1 of 2 jobs ended", "eta_seconds": 2.0}
+    told = event(1, "progress", **halfway) + event(2, "state", state="failed")
+    service.answer("GET /v1/jobs/j1/events", told.encode(), Content_Type="text/event-stream")
+    file = tmp_path / "sweep.json"
+    file.write_text(json.dumps(sweep))
+    ended = run("train", f"@{file}")
+    assert ended.code == 1
+    assert json.loads(service.requests[0][2]) == sweep
+    assert "50 %, 1 of 2 jobs ended" in ended.err
+    assert "1 of 2 jobs did not succeed" in ended.err
+    for child in children:
+        words = [str(child[name]) for name in ("id", "state", "model")]
+        values = json.dumps(child["values"]).strip("{}").replace('"', "").replace(": ", "=")
+        assert [*words, values] in [line.split() for line in ended.out.splitlines()]
+    assert json.loads(run("jobs", "show", "j1", "--json").out)["children"] == children
+
+
+def test_a_list_shows_sweeps_by_what_they_share_and_can_be_of_one(run: Run, service: Service) -> None:
+    train = {"target": {"kind": "ising", "shape": [4, 4]}, "model": {"family": "made"}}
+    listed = {"kind": "sweep", "spec": {"kind": "sweep", "train": train, "grid": {}}, "progress": {"fraction": 0.25}}
+    service.answer("GET /v1/jobs", {"jobs": [job("running", **listed)], "next_page_token": None})
+    ended = run("jobs", "list", "--parent", "j1")
+    assert ended.code == 0
+    assert "25%" in ended.out
+    assert "made ising [4, 4]" in ended.out
+
+
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
 def test_a_job_that_fails_is_shown_and_the_code_is_1(run: Run, service: Service, state: str) -> None:
     serve_job(service, state, error={"detail": "the loss is NaN at step 3"} if state == "failed" else None)

@@ -6,17 +6,17 @@ import sys
 import helmholtz
 
 EXPORTED = """
-AnsweredAsJobError ApiError Client ConflictError Dataset DatasetSamples EnergyResult Event FreeEnergyResult
-HelmholtzError InvalidArgumentError InvalidValueError Job JobCancelledError JobFailedError LogLikelihoodResult
-NotFoundError Point Reference RetryPolicy SampleResult ServiceUnreachableError UnavailableError
-UnexpectedAnswerError Version WaitTimeoutError
+AnsweredAsJobError ApiError Client CompletionResult ConflictError Dataset DatasetSamples EnergyResult Event
+FreeEnergyCurveResult FreeEnergyResult HelmholtzError InvalidArgumentError InvalidValueError Job JobCancelledError
+JobFailedError LabelledLogLikelihoodResult LogLikelihoodResult NotFoundError Point Reference RetryPolicy SampleResult
+ServiceUnreachableError StoredCurve UnavailableError UnexpectedAnswerError Version WaitTimeoutError
 """
 
 CALLS = """
-aliases alias_history builtin_dataset cancel close dataset dataset_samples datasets delete_dataset energy events
-free_energy generate_dataset healthy info job jobs log_likelihood logs metrics model models ready reference retry
-rollback sample set_alias submit train upload_dataset url version versions wait zoo_model zoo_models zoo_target
-zoo_targets
+alias_history aliases builtin_dataset cancel classify close complete dataset dataset_samples datasets delete_dataset
+energy events free_energy free_energy_curve generate_dataset healthy info job jobs log_likelihood logs
+marginal_log_likelihood metrics model models ready reference retry rollback sample set_alias stored_curve submit sweep
+train upload_dataset url version versions wait zoo_model zoo_models zoo_target zoo_targets
 """
 
 FOREIGN = ("torch", "zoo", "service", "workers", "models_registry", "celery", "fastapi", "sqlalchemy")

@@ -46,6 +46,26 @@ LOSS = event(3, "metric", step=10, loss=-1.5)
 DONE = event(4, "state", state="succeeded")
 
 
+def test_a_sweep_is_sent_as_a_grid_or_as_points_and_read_with_its_children(scripted: Scripted) -> None:
+    child = {"id": "j2", "state": "queued", "values": {"target.beta": 0.3}, "model": "m-beta-0.3"}
+    answer = {"id": "j1", "kind": "sweep", "state": "queued", "children": [child], "parent": None}
+    client, requests, _ = scripted(*(httpx.Response(202, json=answer) for _ in "ab"))
+    made = client.sweep({"model": {"family": "made"}}, {"target.beta": [0.3]})
+    client.sweep({"model": {"family": "made"}}, points=[{"target.beta": 0.3}])
+    common = {"kind": "sweep", "train": {"model": {"family": "made"}}}
+    assert json.loads(requests[0].content) == common | {"grid": {"target.beta": [0.3]}}
+    assert json.loads(requests[1].content) == common | {"list": [{"target.beta": 0.3}]}
+    assert made.children is not None
+    assert (made.children[0].model, made.children[0].values) == ("m-beta-0.3", {"target.beta": 0.3})
+
+
+def test_the_jobs_of_a_sweep_can_be_listed(scripted: Scripted) -> None:
+    found = {"jobs": [{"id": "j2", "kind": "train", "state": "queued", "parent": "j1"}], "next_page_token": None}
+    client, requests, _ = scripted(httpx.Response(200, json=found))
+    assert [job.parent for job in client.jobs(parent="j1")] == ["j1"]
+    assert requests[0].url.params["parent"] == "j1"
+
+
 def test_train_sends_what_was_given_and_nothing_else(scripted: Scripted) -> None:
     client, requests, _ = scripted(httpx.Response(202, json={"id": "j1", "kind": "train", "state": "queued"}))
     made = client.train({"kind": "ising"}, {"family": "made"}, training={"max_steps": 5}, publish="ising-4")

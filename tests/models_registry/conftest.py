@@ -72,12 +72,15 @@ def publish(database: Database, blobs: BlobStore, versions: Versions) -> Publish
         beta_f: float | None = -70.0,
         sigma: float | None = 0.01,
         *,
-        target: dict[str, Any] = TARGET,
+        target: dict[str, Any] | None = TARGET,
+        data: dict[str, Any] | None = None,
+        metrics: dict[str, Any] | None = None,
         weights: bytes | None = None,
         job_id: str | None = None,
     ) -> VersionRecord:
         number = next(numbers)
         data = b"weights of %d" % number if weights is None else weights
+        own = {"variational_beta_f": beta_f, "standard_error": sigma, "effective_sample_fraction": 0.9}
         manifest = VersionManifest(
             model=model,
             job_id=job_id or f"job-{number}",
@@ -86,8 +89,8 @@ def publish(database: Database, blobs: BlobStore, versions: Versions) -> Publish
             objective={"kind": "reverse_kl"},
             training={"max_steps": 10},
             seed=2**53 - 1,
-            metrics={"variational_beta_f": beta_f, "standard_error": sigma, "effective_sample_fraction": 0.9},
-            target_digest=canonical_digest(target),
+            metrics=own if metrics is None else metrics,
+            target_digest=canonical_digest(target or data),
             libraries={"torch": "2.13.0"},
         )
         with database.transaction() as connection:

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -275,6 +276,66 @@ def test_a_gate_of_the_wrong_sign_or_of_summed_errors_would_be_seen(publish: Pub
     assert not wrong_sign(better, current)
     assert gate.refusal(worse, current) is not None
     assert summed(worse, current)
+
+
+def learnt(publish: Publish, nll: float | None, sigma: float | None = 0.1, **options: Any) -> VersionRecord:  # noqa: ANN401
+    """A version that was learnt from data alone; its other number would let every gate pass."""
+    metrics = {"held_out_nll": nll, "held_out_standard_error": sigma, "num_held_out": 180, "variational_beta_f": 0.0}
+    return publish("m", target=None, **{"data": {"dataset": "a" * 64}, "metrics": metrics} | options)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "allowed"),
+    [
+        ((20.0, 0.3), (20.0, 0.4), True),
+        ((21.4, 0.3), (20.0, 0.4), True),  # 1.4 = 2.8 sqrt(0.3^2 + 0.4^2)
+        ((21.6, 0.3), (20.0, 0.4), False),  # 1.6 = 3.2 sigma
+        ((18.0, 0.0), (20.0, 0.0), True),
+        ((20.1, None), (20.0, None), False),
+    ],
+)
+def test_of_versions_learnt_from_data_the_held_out_likelihood_decides(
+    publish: Publish,
+    new: tuple[float, float | None],
+    old: tuple[float, float | None],
+    allowed: bool,  # noqa: FBT001
+) -> None:
+    current, candidate = learnt(publish, *old), learnt(publish, *new)
+    refusal = gate.refusal(candidate, current)
+    assert (refusal is None) == allowed
+    assert refusal is None or "negative log-likelihood of held-out data" in refusal
+
+
+def test_a_version_without_held_out_likelihood_does_not_replace_one_with_it(publish: Publish) -> None:
+    judged, unjudged = learnt(publish, 20.0), learnt(publish, 20.0, metrics={})
+    assert "has no negative log-likelihood of held-out data" in (gate.refusal(unjudged, judged) or "")
+    assert gate.refusal(judged, unjudged) is None
+
+
+def test_models_of_each_class_are_judged_without_being_told_the_class(publish: Publish) -> None:
+    marginal = {"held_out_marginal_nll": 21.0, "held_out_marginal_standard_error": 0.1}
+    told = learnt(publish, 20.0, metrics={"held_out_nll": 18.0, "held_out_standard_error": 0.1} | marginal)
+    assert gate.refusal(told, learnt(publish, 20.0)) is not None
+    assert gate.refusal(told, learnt(publish, 21.0)) is None
+
+
+def test_other_data_and_another_kind_of_origin_are_refused(publish: Publish, aliases: Aliases) -> None:
+    learnt(publish, 20.0)
+    learnt(publish, 1.0, data={"dataset": "b" * 64})
+    publish("m")
+    move(aliases, 1, None)
+    with pytest.raises(StateConflictError, match="version 2 was learnt from other data than version 1") as caught:
+        move(aliases, 2)
+    assert caught.value.reason == "PHYSICS_GATE"
+    with pytest.raises(
+        StateConflictError, match="version 3 was trained on a target and version 1 was learnt from data"
+    ):
+        move(aliases, 3)
+    assert move(aliases, 3, force=True).version == 3
+    with pytest.raises(
+        StateConflictError, match="version 3 was trained on a target and version 1 was learnt from data"
+    ):
+        move(aliases, 1)
 
 
 def test_a_version_and_its_alias_appear_together_or_not_at_all(

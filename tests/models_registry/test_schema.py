@@ -96,7 +96,7 @@ def test_several_processes_may_migrate_at_once(tmp_path: Path) -> None:
 def test_downgrade_leaves_only_alembics_own_table(database: Database) -> None:
     from alembic.operations import Operations  # noqa: PLC0415
 
-    newest_first = ("0002_datasets", "0001_first_light")
+    newest_first = ("0004_sweeps", "0003_spaces", "0002_datasets", "0001_first_light")
     revisions = [importlib.import_module(f"models_registry.migrations.versions.{name}") for name in newest_first]
     with database.transaction() as connection:
         with Operations.context(MigrationContext.configure(connection)):

@@ -24,6 +24,7 @@ from workers.jobs.lease import (
     Claim,
     LeaseLostError,
     Report,
+    _end_lease,
     claim_next,
     finish,
     heartbeat,
@@ -172,6 +173,22 @@ def test_the_reaper_queues_an_expired_job_again(jobs_database: Database) -> None
     assert reap(jobs_database, LONG_AGO) == []
     assert history(jobs_database, job.id) == [JobState.QUEUED, JobState.RUNNING, JobState.QUEUED]
     assert claim(jobs_database).attempt == 2
+
+
+@pytest.mark.parametrize("owner_does", ["finishes", "beats"])
+def test_a_reaper_whose_reading_is_old_changes_nothing(jobs_database: Database, owner_does: str) -> None:
+    """Where readers do not wait for writers, the owner may come between the reaper's reading and its writing."""
+    job = queue(jobs_database)
+    owner = claim_and_lose(jobs_database)
+    read_before = row(jobs_database, job.id)
+    if owner_does == "finishes":
+        _finish(jobs_database, owner)
+    else:
+        heartbeat(jobs_database, owner, LEASE)
+    before = everything(jobs_database, job.id)
+    with jobs_database.transaction() as connection:
+        _end_lease(connection, read_before)
+    assert everything(jobs_database, job.id) == before
 
 
 def test_a_job_is_given_up_after_its_last_attempt(jobs_database: Database) -> None:

@@ -32,14 +32,17 @@ class TinyRegistry:
     def publish(self, family: str, *, seed: int = 5) -> VersionRecord:
         """A new version of the model ``family``, its weights drawn from ``seed``."""
         spec = TrainJobSpec.model_validate({"target": TARGET, "model": FAMILIES[family]})
-        model = build_model(spec.model, build_target(spec.target).space, seed)
+        assert spec.target is not None
+        space = build_target(spec.target).space
+        model = build_model(spec.model, space, seed)
         target = spec.target.model_dump(mode="json")
         manifest = VersionManifest(
             model=family,
             job_id=f"job-{family}-{seed}",
             target=target,
+            space=space.spec.model_dump(mode="json"),
             model_spec=spec.model.model_dump(mode="json"),
-            objective=spec.objective.model_dump(mode="json"),
+            objective=spec.principle.model_dump(mode="json"),
             training=spec.training.model_dump(mode="json"),
             seed=seed,
             metrics={},

@@ -1,25 +1,93 @@
 """Warm models: built from verified registry versions, the least recently used dropped first."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from pydantic import TypeAdapter
 
 from models_registry.artifacts import unpack
 from models_registry.versions import VersionRecord, Versions
-from workers.jobs.specs import TrainJobSpec
-from zoo.catalog import build_model, build_target
+from zoo.catalog import APPROXIMATIONS, AnyModel, AnyTarget, build, build_equations, states_of
 from zoo.core.models import Model
+from zoo.core.random import RandomStream
+from zoo.core.self_consistency import FreeEnergyApproximation, Solution, Solving
+from zoo.core.spaces import build_space
 from zoo.core.targets import ThermodynamicState
+from zoo.specs.errors import CapabilityMissingError
+from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.fixed_point import FixedPointSpec
+from zoo.specs.spaces import SpaceSpec
+from zoo.specs.targets.base import TargetSpec
+from zoo.training.problem import Trainable
+
+_MODELS: TypeAdapter[ModelSpec] = TypeAdapter(AnyModel)
+_TARGETS: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
+
+Condition = Mapping[str, float]
+StateAt = Callable[[Condition], ThermodynamicState]
 
 
 @dataclass(frozen=True)
 class WarmModel:
-    """A model in memory beside the system that it was trained on."""
+    """A model in memory beside the system that it was trained on, where it was trained on one."""
 
     record: VersionRecord
-    model: Model
-    state: ThermodynamicState
+    trainable: Trainable | None
+    """None for families that have a free energy and no distribution."""
+    state_at: StateAt | None
+    approximation: "WarmApproximation | None" = None
+    """The free energy of those."""
+
+    def model(self, condition: Condition) -> Model:
+        """The model at ``condition``, which has a value of each of its conditions; {} for models without.
+
+        Raises:
+            CapabilityMissingError: a condition has no value, or the family is no distribution.
+        """
+        if self.trainable is None:
+            family = self.record.model_spec["family"]
+            msg = (
+                f"family {family!r} has no samples and no likelihoods; it can be asked for its free energy, at any beta"
+            )
+            raise CapabilityMissingError(msg)
+        if isinstance(self.trainable, Model):
+            return self.trainable
+        names = self.trainable.conditions
+        if set(names) != set(condition):
+            msg = f"the model is conditioned on {', '.join(names)}; values of {', '.join(condition) or 'none'} came"
+            raise CapabilityMissingError(msg)
+        device = next(self.trainable.parameters()).device
+        return self.trainable.at(
+            torch.tensor([[condition[name] for name in names]], dtype=torch.float64, device=device)
+        )
+
+    def state(self, condition: Condition) -> ThermodynamicState:
+        """The target at ``condition``, whose names are parameters of it.
+
+        Raises:
+            CapabilityMissingError: the model was learnt from data alone.
+        """
+        if self.state_at is None:
+            msg = "the model was learnt from data alone: it has likelihoods, and there is no target with an energy"
+            raise CapabilityMissingError(msg)
+        return self.state_at({name: value for name, value in condition.items() if name != "label"})
+
+
+@dataclass(frozen=True)
+class WarmApproximation:
+    """Equations with the solution that was found when the version was made."""
+
+    equations: FreeEnergyApproximation
+    found: Solution
+    seed: int
+
+    def solve(self, state: ThermodynamicState) -> Solving:
+        """The solution at ``state``; that at the version's own beta is not found a second time."""
+        if state.beta == self.found.beta:
+            return self.found
+        return (yield from self.equations.solve(state, RandomStream(self.seed)))
 
 
 class WarmModels:
@@ -48,9 +116,21 @@ class WarmModels:
 
     def _load(self, record: VersionRecord) -> WarmModel:
         arrays, _ = unpack(self._versions.read_weights(record))
-        spec = TrainJobSpec.model_validate({"target": record.target, "model": record.model_spec})
-        target = build_target(spec.target)
-        model = build_model(spec.model, target.space, seed=0)
-        model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        target = None if record.target is None else _TARGETS.validate_python(record.target)
+        space = build_space(SpaceSpec.model_validate(record.space) if target is None else target.space)
+        spec, state_at = _MODELS.validate_python(record.model_spec), None if target is None else states_of(target)
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+        if type(spec) in APPROXIMATIONS:
+            return WarmModel(record, None, state_at, _approximation(spec, tensors, record.seed))
+        model = build(spec, space, seed=0)
+        model.load_state_dict(tensors)
         model.eval().requires_grad_(requires_grad=False)
-        return WarmModel(record, model.to(self._device), ThermodynamicState(target, spec.target.state_beta))
+        return WarmModel(record, model.to(self._device), state_at)
+
+
+def _approximation(spec: ModelSpec, tensors: dict[str, torch.Tensor], seed: int) -> WarmApproximation:
+    equations = build_equations(spec) if isinstance(spec, FixedPointSpec) else None
+    if not isinstance(equations, FreeEnergyApproximation):
+        msg = f"family {spec.family!r} is no approximation of a free energy"
+        raise TypeError(msg)
+    return WarmApproximation(equations, Solution.of(tensors), seed)

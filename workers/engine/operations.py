@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from workers.engine.models import WarmModel, WarmModels
+from workers.engine.classes import class_log_likelihood
+from workers.engine.completion import complete
+from workers.engine.free_energies import free_energy, free_energy_curve
+from workers.engine.models import Condition, WarmModel, WarmModels
 from workers.engine.references import References
 from zoo.catalog import AnyTarget, build_target
 from zoo.core.random import RandomStream
 from zoo.core.targets import ContinuousTarget, Target
 from zoo.core.tiles import tile_plan
-from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.targets.base import TargetSpec
 
@@ -46,42 +47,23 @@ class Engine:
 def sample(engine: Engine, payload: Part) -> Iterator[Part]:
     """One part for each tile: ``samples`` and what ``include`` names; ``log_weight`` beside log_prob and energy."""
     warm = engine.models.get(payload["model"], payload["version"])
-    rng = RandomStream(payload["seed"])
+    condition = payload.get("condition", {})
+    model, rng = warm.model(condition), RandomStream(payload["seed"])
     for tile in tile_plan(payload["n"]):
-        x, log_prob = warm.model.sample_and_log_prob(tile.rows, rng.at(tile.start))
+        x, log_prob = model.sample_and_log_prob(tile.rows, rng.at(tile.start))
         x, log_prob = x[: tile.used], log_prob[: tile.used]
-        yield {"samples": x.cpu().numpy()} | _extras(warm, x, log_prob, payload["include"])
+        yield {"samples": x.cpu().numpy()} | _extras(warm, condition, x, log_prob, payload["include"])
 
 
 def log_likelihood(engine: Engine, payload: Part) -> Iterator[Part]:
     """One part for each tile: ``log_likelihood`` of the payload's ``samples``, float64."""
     warm = engine.models.get(payload["model"], payload["version"])
-    samples = payload["samples"]
+    model, samples = warm.model(payload.get("condition", {})), payload["samples"]
     for tile in tile_plan(len(samples)):
         rows = samples[tile.start : tile.start + tile.used]
         padding = np.repeat(rows[:1], tile.rows - tile.used, axis=0)
         batch = torch.from_numpy(np.concatenate([rows, padding])).to(engine.device)
-        yield {"log_likelihood": warm.model.log_prob(batch)[: tile.used].cpu().numpy()}
-
-
-def free_energy(engine: Engine, payload: Part) -> Iterator[Part]:
-    """Progress parts, then the estimate: by importance weights or the variational bound of ``n`` samples."""
-    warm = engine.models.get(payload["model"], payload["version"])
-    rng = RandomStream(payload["seed"])
-    weights: list[NDArray[np.float64]] = []
-    energies: list[NDArray[np.float64]] = []
-    done = 0
-    for tile in tile_plan(payload["n"]):
-        x, log_prob = warm.model.sample_and_log_prob(tile.rows, rng.at(tile.start))
-        reduced = warm.state.reduced_energy(x)
-        weights.append((-reduced - log_prob)[: tile.used].cpu().numpy())
-        energies.append((reduced / warm.state.beta)[: tile.used].cpu().numpy())
-        done += tile.used
-        yield {"progress": {"num_samples": done, "fraction": done / payload["n"]}}
-    log_weights = np.concatenate(weights)
-    bound = variational_beta_f(log_weights)
-    estimate = bound if payload["method"] == "variational" else importance_beta_f(log_weights)
-    yield {"estimate": estimate.model_dump(mode="json"), "upper_bound": bound.model_dump(mode="json")}
+        yield {"log_likelihood": model.log_prob(batch)[: tile.used].cpu().numpy()}
 
 
 def energy(engine: Engine, payload: Part) -> Iterator[Part]:
@@ -105,7 +87,10 @@ def reference(engine: Engine, payload: Part) -> Iterator[Part | None]:
 OPERATIONS: dict[str, Operation] = {
     "sample": sample,
     "log_likelihood": log_likelihood,
+    "class_log_likelihood": class_log_likelihood,
+    "complete": complete,
     "free_energy": free_energy,
+    "free_energy_curve": free_energy_curve,
     "energy": energy,
     "reference": reference,
 }
@@ -123,12 +108,13 @@ def _continuous(target: Target) -> ContinuousTarget:
     raise CapabilityMissingError(msg)
 
 
-def _extras(warm: WarmModel, x: torch.Tensor, log_prob: torch.Tensor, include: list[str]) -> Part:
+def _extras(warm: WarmModel, condition: Condition, x: torch.Tensor, log_prob: torch.Tensor, include: list[str]) -> Part:
     part: Part = {}
     if "log_prob" in include:
         part["log_prob"] = log_prob.cpu().numpy()
     if "energy" in include:
-        part["energy"] = warm.state.target.energy(x).cpu().numpy()
-    if len(part) == 2:
-        part["log_weight"] = -warm.state.beta * part["energy"] - part["log_prob"]
+        state = warm.state(condition)
+        part["energy"] = state.target.energy(x).cpu().numpy()
+        if "log_prob" in include:
+            part["log_weight"] = -state.beta * part["energy"] - part["log_prob"]
     return part

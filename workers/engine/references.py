@@ -3,9 +3,11 @@
 The processes come from a ``forkserver`` that has everything imported, and are up in about twenty milliseconds.
 """
 
+import time
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -42,7 +44,7 @@ class References:
         """
         key = spec.model_dump_json()
         if key not in self._kept:
-            with self._process(key) as pipe:
+            with self._process([key]) as pipe:
                 while not pipe.poll(POLL_SECONDS):
                     yield None
                 told = unpack(pipe.recv_bytes())  # EOFError where the process died: a fault of ours, not an answer
@@ -52,9 +54,28 @@ class References:
         yield self._kept[key]
 
     @contextmanager
-    def _process(self, spec_json: str) -> Generator[Connection, None, None]:
+    def search(self, specs: Sequence[TargetSpec], seconds: float) -> "Generator[Search, None, None]":
+        """A search for several exact references beside other work, all in one process, which ends with it.
+
+        What is found in ``seconds`` is found; the time runs from here on.
+        """
+        keys = [spec.model_dump_json() for spec in specs]
+        unknown = [key for key in dict.fromkeys(keys) if key not in self._kept]
+        found = {key: self._kept[key] for key in keys if key in self._kept}
+        if not unknown:
+            yield Search(keys, found)
+            return
+        with self._process(unknown) as pipe:
+            search = Search(keys, found, pipe, unknown, time.monotonic() + seconds)
+            yield search
+        for key in unknown:
+            if key in search.found:
+                self._keep(key, search.found[key])
+
+    @contextmanager
+    def _process(self, specs_json: list[str]) -> Generator[Connection, None, None]:
         ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=solve, args=(theirs, spec_json, self._threads), name="reference")
+        process = self._context.Process(target=solve, args=(theirs, specs_json, self._threads), name="reference")
         process.start()
         theirs.close()
         try:
@@ -68,3 +89,39 @@ class References:
         self._kept[key] = answer
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
+
+
+@dataclass
+class Search:
+    """A search that goes on in a process of its own; ``found`` has the answers so far, by the target as JSON."""
+
+    keys: list[str]
+    found: dict[str, Answer]
+    pipe: Connection | None = None
+    open: list[str] = field(default_factory=list)
+    """What the process is still to tell, in its order."""
+    ends_at: float = 0.0
+
+    def finished(self) -> bool:
+        """Whether everything has been told, or the time is over; reads what has come since the last look."""
+        while self.open and self.pipe is not None and self.pipe.poll(0):
+            try:
+                told = unpack(self.pipe.recv_bytes())
+            except EOFError:  # the process died, of memory say: what it had not told stays unknown
+                self.open.clear()
+                break
+            key = self.open.pop(0)
+            if "answer" in told:
+                self.found[key] = told["answer"]
+        return not self.open or time.monotonic() >= self.ends_at
+
+    def remaining(self) -> Generator[None, None, None]:
+        """None again and again until it is finished."""
+        while not self.finished():
+            time.sleep(POLL_SECONDS)
+            yield None
+
+    @property
+    def answers(self) -> list[Answer | None]:
+        """One for each target, None where there is none or it was not found in time."""
+        return [self.found.get(key) for key in self.keys]

@@ -1,6 +1,7 @@
-"""The process that finds one exact reference and tells it over a pipe."""
+"""The process that finds exact references and tells them over a pipe."""
 
 import signal
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,16 +18,17 @@ from zoo.specs.targets.base import TargetSpec
 _TYPE_OF_TARGET: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
 
 
-def solve(pipe: Connection, spec_json: str, threads: int) -> None:
-    """Send ``{"answer": ...}`` or ``{"error": ...}``, once."""
+def solve(pipe: Connection, specs_json: Sequence[str], threads: int) -> None:
+    """Send ``{"answer": ...}`` or ``{"error": ...}`` for each target, in their order."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the engine, which ends this
     prepare_thread(threads)
-    try:
-        told = {"answer": exact_reference(_TYPE_OF_TARGET.validate_json(spec_json))}
-    except HelmholtzError as error:
-        told = {"error": error_fields(error)}
-    pipe.send_bytes(pack(told))
+    for spec_json in specs_json:
+        try:
+            told = {"answer": exact_reference(_TYPE_OF_TARGET.validate_json(spec_json))}
+        except HelmholtzError as error:
+            told = {"error": error_fields(error)}
+        pipe.send_bytes(pack(told))
 
 
 def exact_reference(spec: TargetSpec) -> dict[str, Any]:

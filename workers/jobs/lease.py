@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, insert, or_, selec
 
 from models_registry.database import Database, now
 from workers.jobs.events import record_event, record_state
+from workers.jobs.parents import PARENT_KINDS, update_parents
 from workers.jobs.states import JobState
 from workers.jobs.table import job_logs, job_metrics, jobs
 
@@ -25,6 +26,7 @@ class Claim:
     max_attempts: int
     kind: str
     spec: dict[str, Any]
+    parent: str | None = None
 
 
 class LeaseLostError(Exception):
@@ -36,9 +38,9 @@ def claim_next(database: Database, lease_seconds: float, kinds: frozenset[str]) 
     with database.transaction() as connection:
         claimable = or_(jobs.c.state == JobState.QUEUED.value, _expired())
         query = (
-            select(jobs.c.id, jobs.c.fence, jobs.c.attempt, jobs.c.max_attempts, jobs.c.kind, jobs.c.spec)
-            .where(claimable, jobs.c.attempt < jobs.c.max_attempts, jobs.c.kind.in_(kinds))
-            .order_by(jobs.c.priority.desc(), jobs.c.created_at)
+            select(jobs)
+            .where(claimable, jobs.c.attempt < jobs.c.max_attempts, jobs.c.kind.in_(kinds - PARENT_KINDS))
+            .order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.parent_position)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
@@ -52,6 +54,7 @@ def claim_next(database: Database, lease_seconds: float, kinds: frozenset[str]) 
             max_attempts=row["max_attempts"],
             kind=row["kind"],
             spec=row["spec"],
+            parent=row["parent"],
         )
         changed = connection.execute(
             update(jobs)
@@ -67,6 +70,7 @@ def claim_next(database: Database, lease_seconds: float, kinds: frozenset[str]) 
         if changed.rowcount == 0:
             return None
         record_state(connection, claim.job_id, JobState.RUNNING, attempt=claim.attempt)
+        update_parents(connection, [claim.parent])
         return claim
 
 
@@ -112,16 +116,21 @@ def record_report(database: Database, claim: Claim, report: Report) -> None:
                 insert(job_logs),
                 [{"job_id": claim.job_id, "at": _seconds(connection), "line": x} for x in report.lines],
             )
+        if report.progress:
+            update_parents(connection, [claim.parent])
 
 
 def finish(connection: Connection, claim: Claim, state: JobState, **columns: object) -> None:
     """Enter a terminal state inside the caller's transaction: it commits with everything else, once.
+
+    It comes last in the transaction, since it may lock the job's parent.
 
     Raises:
         LeaseLostError: the lease went to somebody else, or the job has ended.
     """
     _write(connection, claim, state=state.value, lease_until=None, finished_at=now(), **columns)
     record_state(connection, claim.job_id, state)
+    update_parents(connection, [claim.parent])
 
 
 def release(database: Database, claim: Claim, why: str, *, counts_as_attempt: bool) -> None:
@@ -134,6 +143,7 @@ def release(database: Database, claim: Claim, why: str, *, counts_as_attempt: bo
         attempt = claim.attempt if counts_as_attempt else claim.attempt - 1
         _write(connection, claim, state=JobState.QUEUED.value, lease_until=None, attempt=attempt, dispatched_at=None)
         record_state(connection, claim.job_id, JobState.QUEUED, why=why)
+        update_parents(connection, [claim.parent])
 
 
 def reap(database: Database, redispatch_after_seconds: float) -> list[str]:
@@ -142,13 +152,17 @@ def reap(database: Database, redispatch_after_seconds: float) -> list[str]:
     A job that has used up its attempts, or whose owner died after a cancel request, is ended here.
     """
     with database.transaction() as connection:
-        for row in connection.execute(select(jobs).where(_expired())).mappings():
+        expired = connection.execute(select(jobs).where(_expired()).order_by(jobs.c.id)).mappings().all()
+        for row in expired:
             _end_lease(connection, dict(row))
         stale = or_(jobs.c.dispatched_at.is_(None), jobs.c.dispatched_at < now() - redispatch_after_seconds)
-        query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED.value, stale)
-        waiting = list(connection.execute(query.order_by(jobs.c.created_at).limit(100)).scalars())
+        query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED.value, stale, jobs.c.kind.not_in(PARENT_KINDS))
+        # a job that somebody is claiming or cancelling at this moment needs no wake-up
+        query = query.order_by(jobs.c.created_at).limit(100).with_for_update(skip_locked=True)
+        waiting = list(connection.execute(query).scalars())
         if waiting:
             connection.execute(update(jobs).where(jobs.c.id.in_(waiting)).values(dispatched_at=now()))
+        update_parents(connection, [row["parent"] for row in expired])
         return waiting
 
 
@@ -164,7 +178,8 @@ def _end_lease(connection: Connection, row: dict[str, Any]) -> None:
         changes["dispatched_at"] = None
     if state.finished:
         changes["finished_at"] = now()
-    mine = update(jobs).where(jobs.c.id == row["id"], jobs.c.fence == row["fence"])
+    # where readers do not wait for writers, the owner may have finished or beaten since the row was read
+    mine = update(jobs).where(jobs.c.id == row["id"], jobs.c.fence == row["fence"], _expired())
     if connection.execute(mine.values(state=state.value, **changes)).rowcount:
         record_state(connection, row["id"], state, why="the lease expired")
 

@@ -30,6 +30,7 @@ class Job:
     started_at: float | None
     finished_at: float | None
     retry_of: str | None
+    parent: str | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
 
@@ -53,7 +54,13 @@ def find_job(connection: Connection, job_id: str) -> Job:
 
 
 def list_jobs(
-    connection: Connection, *, state: JobState | None, kind: str | None, page_size: int, page_token: str | None
+    connection: Connection,
+    *,
+    state: JobState | None,
+    kind: str | None,
+    page_size: int,
+    page_token: str | None,
+    parent: str | None = None,
 ) -> tuple[list[Job], str | None]:
     """A page of jobs, newest first, and the token of the next page.
 
@@ -65,6 +72,8 @@ def list_jobs(
         query = query.where(jobs.c.state == state.value)
     if kind is not None:
         query = query.where(jobs.c.kind == kind)
+    if parent is not None:
+        query = query.where(jobs.c.parent == parent)
     if page_token is not None:
         created_at, job_id = _decode_token(page_token)
         older = and_(jobs.c.created_at == created_at, jobs.c.id < job_id)

@@ -1,6 +1,7 @@
 """Jobs as a user writes them: one spec for each kind."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -9,10 +10,17 @@ from models_registry.datasets import validate_dataset_name
 from models_registry.names import validate_alias_name, validate_model_name
 from zoo.catalog import AnyModel, AnyObjective, AnySampler, AnyTarget
 from zoo.specs.base import Spec
+from zoo.specs.datasets import AnyBuiltin, BuiltinSpec
 from zoo.specs.errors import InvalidValueError
-from zoo.specs.objectives import ReverseKlSpec
+from zoo.specs.models.autoregressive import AutoregressiveSpec
+from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
+from zoo.specs.models.fixed_point import FixedPointSpec
+from zoo.specs.models.mean_field import MeanFieldSpec
+from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
 from zoo.specs.requests import Seed
 from zoo.specs.samplers import ChainLength, SamplerSpec, default_sampler, path_sampler
+from zoo.specs.spaces import SpaceSpec
+from zoo.specs.targets.base import Symmetry
 from zoo.specs.training import TrainingSpec
 
 
@@ -54,47 +62,209 @@ class JobSpec(Spec):
     """A job.  Subclasses add what it does."""
 
     kind: str
-    target: AnyTarget
+
+
+class DatasetSource(Spec):
+    """A dataset of this installation."""
+
+    dataset: str = Field(pattern=r"^[0-9a-f]{32}$")
+    """Its id."""
+
+
+DataSource = DatasetSource | AnyBuiltin
 
 
 class TrainJobSpec(JobSpec):
-    """Train a model against a target and publish it."""
+    """Train a model against a target, from data, or from both, and publish it."""
 
     kind: Literal["train"] = "train"
+    target: AnyTarget | None = None
+    """The system; may be left out where a model learns from data alone."""
+    data: DataSource | None = None
+    """Configurations to learn from: a dataset, or a builtin with its options."""
     model: AnyModel
-    objective: AnyObjective = ReverseKlSpec()
+    objective: AnyObjective | None = None
+    """Default: ``reverse_kl`` with a target, ``maximum_likelihood`` with data, ``mixed`` with both."""
     training: TrainingSpec = TrainingSpec()
     publish: PublishSpec | None = None
-    """Default: a model named after family and target, without an alias."""
+    """Default: a model named after family and target or data, without an alias."""
 
     @model_validator(mode="after")
-    def _model_fits_target(self) -> Self:
-        """The model lives on the target's space, and claims no symmetry that the target lacks."""
-        reason = self.model.unsupported_reason(self.target.space)
-        if reason is not None:
-            raise ValueError(reason)
-        symmetry = getattr(self.model, "symmetry", "none")
-        if symmetry != "none" and symmetry not in self.target.symmetries:
-            msg = f"model.symmetry is {symmetry!r} and the target does not have it; use 'none', or drop what breaks it"
-            raise ValueError(msg)
-        if isinstance(self.objective, ReverseKlSpec) and not self.target.energy_is_finite:
-            msg = (
-                f"objective 'reverse_kl' averages the energy over the model's samples, and most configurations of "
-                f"{self.target.kind!r} have an infinite one; this target is learnt from its data, not from its energy"
-            )
-            raise ValueError(msg)
+    def _parts_fit_together(self) -> Self:
+        """There is what the objective learns from, and the model fits the target and, where it is known, the data."""
+        reasons = (
+            self._solution_reason(),
+            self._source_reason(),
+            self._target_reason(),
+            self._gradient_reason(),
+            self._builtin_reason(),
+        )
+        for reason in reasons:
+            if reason is not None:
+                raise ValueError(reason)
         return self
+
+    @property
+    def principle(self) -> ObjectiveSpec:
+        """The objective, the default filled in."""
+        if self.objective is not None:
+            return self.objective
+        if self.data is None:
+            return ReverseKlSpec()
+        return MaximumLikelihoodSpec() if self.target is None else MixedSpec()
+
+    @property
+    def reverse_kl(self) -> ReverseKlSpec | None:
+        """The objective, or the part of it, that averages an energy over the model's samples."""
+        principle = self.principle.reverse_kl if isinstance(self.principle, MixedSpec) else self.principle
+        return principle if isinstance(principle, ReverseKlSpec) else None
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the model is a fixed point of equations of the target, and nothing is trained."""
+        return isinstance(self.model, FixedPointSpec) and self.model.is_solved
+
+    @property
+    def condition_on(self) -> ConditionOn:
+        """What the model is conditioned on; nothing for families that know no conditions."""
+        return self.model.condition_on if isinstance(self.model, AutoregressiveSpec) else NO_CONDITION
+
+    @property
+    def target_conditions(self) -> dict[str, float]:
+        """A value of each parameter that is a condition: the target's own where it is in range, else the middle."""
+        ranges = self.condition_on.ranges
+        own = {} if self.target is None else self.condition_on.values_of(self.target)
+        return {name: own.get(name, (low + high) / 2) for name, (low, high) in ranges.items()}
 
     @property
     def published_as(self) -> PublishSpec:
         """Where the model goes, the default filled in."""
-        return self.publish or PublishSpec(model=f"{self.model.family}-{self.target.kind}")
+        if self.publish is not None:
+            return self.publish
+        if self.target is not None:
+            return PublishSpec(model=f"{self.model.family}-{self.target.kind}")
+        data = self.data.builtin if isinstance(self.data, BuiltinSpec) else "data"
+        return PublishSpec(model=f"{self.model.family}-{data}")
+
+    @property
+    def known_spaces(self) -> tuple[SpaceSpec, ...]:
+        """The space of the target or of a builtin, as far as the spec alone tells: that of a dataset is not in it."""
+        if self.target is not None:
+            return (self.target.space,)
+        return (self.data.space,) if isinstance(self.data, BuiltinSpec) else ()
+
+    def data_reason(self, space: SpaceSpec, num_classes: int | None) -> str | None:
+        """Why data on ``space``, with labels below ``num_classes`` or none, cannot be learnt from, or None when it can."""
+        if self.target is not None and space != self.target.space:
+            return (
+                f"the data is {described(space)} and the target {described(self.target.space)}; they must be the same"
+            )
+        if (reason := self.model.unsupported_reason(space)) is not None:
+            return reason.replace("the target", "the data")
+        label = self.condition_on.label
+        if label is not None and num_classes is None:
+            return "model.condition_on.label: the data has no labels; leave it out, or add labels to the data"
+        if label is not None and num_classes is not None and num_classes > label:
+            return f"model.condition_on.label is {label}, and the data has labels up to {num_classes - 1}"
+        return None
+
+    def _source_reason(self) -> str | None:
+        """What is missing of what the objective learns from, or superfluous."""
+        has = {"energy": self.target is not None, "data": self.data is not None}
+        if not any(has.values()):
+            return "there is nothing to learn from; give a target, data, or both"
+        word = {"energy": "target", "data": "data"}
+        for source in self.principle.learns_from:
+            if not has[source]:
+                return f"objective {self.principle.kind!r} needs {word[source]}; add the field {word[source]!r}"
+        if self.data is not None and "data" not in self.principle.learns_from:
+            return f"objective {self.principle.kind!r} does not use data; leave 'data' out, or take 'mixed'"
+        condition = self.condition_on
+        if condition.label is not None and self.data is None:
+            return "model.condition_on.label needs data with labels; add the field 'data'"
+        if condition.ranges and self.data is not None:
+            return "model.condition_on: data belong to one value of the parameters; learn a range from the target alone"
+        return None
+
+    def _target_reason(self) -> str | None:
+        """Why the model, or the objective, does not fit the target."""
+        if self.target is None:
+            missing = "model.condition_on: parameters of a target are conditions, and there is no target"
+            return missing if self.condition_on.ranges else None
+        if (reason := self.model.unsupported_reason(self.target.space)) is not None:
+            return reason
+        if (reason := self.condition_on.unsupported_reason(self.target)) is not None:
+            return f"model.{reason}"
+        claimed = self.model.symmetries if isinstance(self.model, AutoregressiveSpec) else ()
+        for symmetry in claimed:
+            if not self.has_symmetry(symmetry):
+                why = "the target does not have it; use 'none', or drop what breaks it"
+                return f"model.symmetry is {symmetry!r} and {why}"
+        if "energy" in self.principle.learns_from and not self.target.energy_is_finite:
+            return (
+                f"objective {self.principle.kind!r} averages the energy over the model's samples, and most "
+                f"configurations of {self.target.kind!r} have an infinite one; this target is learnt from its data, not "
+                "from its energy"
+            )
+        return None
+
+    def _solution_reason(self) -> str | None:
+        """Why the equations of a family that is solved cannot be written down, or what they make superfluous."""
+        if not isinstance(self.model, FixedPointSpec) or not self.is_solved:
+            return None
+        instead = "; take solution 'trained'" if isinstance(self.model, MeanFieldSpec) else ""
+        if self.data is not None:
+            return f"family {self.model.family!r} solves equations of a target and learns from no data{instead}"
+        if (reason := self.model.unsolvable_reason(self.target)) is not None:
+            return reason + instead
+        if self.objective is not None:
+            return f"family {self.model.family!r} is solved, not trained; leave 'objective' out{instead}"
+        return None
+
+    def _gradient_reason(self) -> str | None:
+        """Why the gradient of a reverse Kullback-Leibler divergence is not to be had for this family."""
+        reverse_kl = self.reverse_kl
+        if reverse_kl is None:
+            return None
+        if reverse_kl.gradient == "measure_valued" and not isinstance(self.model, MeanFieldSpec):
+            return (
+                f"objective.gradient 'measure_valued' needs independent sites (family 'mean_field'), and the sites of "
+                f"{self.model.family!r} depend on each other; use 'score_function'"
+            )
+        if reverse_kl.gradient == "path_wise" and self.target is not None and self.target.space.is_discrete:
+            return (
+                f"objective.gradient 'path_wise' moves samples along forces, and target {self.target.kind!r} lives on "
+                f"{self.target.space.kind}, whose values jump; use 'score_function'"
+            )
+        return None
+
+    def has_symmetry(self, symmetry: Symmetry) -> bool:
+        """Whether the target has it at every value of the conditions."""
+        if self.target is None:
+            return False
+        corners = [
+            dict(zip(self.condition_on.ranges, ends, strict=True))
+            for ends in product(*self.condition_on.ranges.values())
+        ]
+        return all(symmetry in self.target.model_copy(update=corner).symmetries for corner in corners)
+
+    def _builtin_reason(self) -> str | None:
+        if isinstance(self.data, BuiltinSpec):
+            return self.data_reason(self.data.space, self.data.num_classes)
+        return None
+
+
+def described(space: SpaceSpec) -> str:
+    """A space in words: ``spins of shape [8, 8]``."""
+    values = f" of {space.num_values} values" if space.num_values is not None else ""
+    return f"{space.kind}{values} of shape {list(space.event_shape)}"
 
 
 class DatasetJobSpec(JobSpec):
     """Draw configurations of a target by Monte Carlo and keep them as a dataset."""
 
     kind: Literal["dataset"] = "dataset"
+    target: AnyTarget
     sampler: NamedSampler | None = None
     """Chains to draw with, or the name of a kind; default: what suits the target best."""
     n: int = Field(strict=True, ge=1, le=100_000_000)
@@ -120,6 +290,7 @@ class ReferenceJobSpec(JobSpec):
     """The free energy of a target by the conventional route: chains along a path from a system that is solved."""
 
     kind: Literal["reference"] = "reference"
+    target: AnyTarget
     method: Literal["thermodynamic_integration", "mbar", "ais"] = "mbar"
     num_states: int = Field(default=24, strict=True, ge=3, le=512)
     """States along the path, both ends included."""

@@ -23,6 +23,8 @@ jobs = Table(
     Column("dispatched_at", Float),
     Column("retry_of", String(40)),
     Column("parent", String(40)),
+    Column("parent_position", Integer),
+    Column("parent_values", JSON),
     Column("progress", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("result", JSON),
@@ -33,6 +35,7 @@ jobs = Table(
     UniqueConstraint("caller", "idempotency_key"),
     Index("ix_jobs_state_priority_created_at", "state", "priority", "created_at"),
     Index("ix_jobs_kind_created_at", "kind", "created_at"),
+    Index("ix_jobs_parent_parent_position", "parent", "parent_position"),
 )
 
 job_events = Table(

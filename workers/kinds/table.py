@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from workers.jobs.specs import DatasetJobSpec, JobSpec, ReferenceJobSpec, TrainJobSpec
+from workers.jobs.sweeps import SweepJobSpec
 
 if TYPE_CHECKING:
     from workers.kinds.base import Kind
@@ -14,7 +15,10 @@ KINDS: dict[type[JobSpec], str] = {
     ReferenceJobSpec: "workers.kinds.reference:Reference",
 }
 
-KIND_NAMES: dict[str, type[JobSpec]] = {str(spec.model_fields["kind"].default): spec for spec in KINDS}
+PARENTS: tuple[type[JobSpec], ...] = (SweepJobSpec,)
+"""Kinds that no worker runs: their children are."""
+
+KIND_NAMES: dict[str, type[JobSpec]] = {str(spec.model_fields["kind"].default): spec for spec in (*KINDS, *PARENTS)}
 
 
 def load_kind(name: str) -> "Kind":

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.core.random import RandomStream
 from zoo.core.spaces import ContinuousSpace, Space
+from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.estimate import ExactReference
 from zoo.specs.targets.base import Symmetry
 
@@ -111,18 +112,93 @@ class HasExactFreeEnergy(ABC):
         return self.exact_reference(beta).beta_f
 
 
+class States(ABC):
+    """Unnormalised distributions p_g(x) = exp(-u_g(x)) / Z_g, for ``groups`` equal parts of a batch in turn."""
+
+    @property
+    @abstractmethod
+    def groups(self) -> int:
+        """Number of distributions; the rows of a batch are divided into so many equal parts."""
+
+    @abstractmethod
+    def reduced_energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """u(x) = beta E(x) of each row under its own distribution, float64, shape (batch,)."""
+
+    @abstractmethod
+    def reduced_force(self, x: Float[Tensor, "batch *event"]) -> Float64[Tensor, "batch *event"]:
+        """-grad u(x) of each row under its own distribution, float64, the shape of ``x``.
+
+        Raises:
+            CapabilityMissingError: a system whose variables are discrete.
+        """
+
+    @final
+    def unnormalized_log_prob(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """-u(x) = ln p(x) + ln Z, float64, shape (batch,)."""
+        return -self.reduced_energy(x)
+
+
 @final
 @dataclass(frozen=True)
-class ThermodynamicState:
+class ThermodynamicState(States):
     """A target at inverse temperature beta: p(x) = exp(-beta E(x)) / Z."""
 
     target: Target
     beta: float
 
+    @property
+    def groups(self) -> int:
+        """1."""
+        return 1
+
     def reduced_energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
         """Beta E(x), float64, shape (batch,)."""
         return self.beta * self.target.energy(x)
 
-    def unnormalized_log_prob(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
-        """-beta E(x) = ln p(x) + ln Z, float64, shape (batch,)."""
-        return -self.reduced_energy(x)
+    def reduced_force(self, x: Float[Tensor, "batch *event"]) -> Float64[Tensor, "batch *event"]:
+        """-beta grad E(x), float64, the shape of ``x``.
+
+        Raises:
+            CapabilityMissingError: the target's variables are discrete.
+        """
+        if not isinstance(self.target, ContinuousTarget):
+            msg = f"forces were asked of a target on {self.target.space.spec.kind}; real variables have forces"
+            raise CapabilityMissingError(msg)
+        return self.beta * self.target.force(x)
+
+
+@final
+@dataclass(frozen=True)
+class Ensemble(States):
+    """Several states on one space: the first part of a batch belongs to the first, and so on."""
+
+    states: tuple[ThermodynamicState, ...]
+
+    @property
+    def groups(self) -> int:
+        """The number of states."""
+        return len(self.states)
+
+    def reduced_energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        """Beta_g E_g(x) of the rows of each part g, float64, shape (batch,).
+
+        Raises:
+            ValueError: the rows cannot be divided evenly.
+        """
+        if len(x) % self.groups:
+            msg = f"{len(x)} configurations cannot be divided evenly among {self.groups} states"
+            raise ValueError(msg)
+        first = self.states[0].target
+        if all(state.target is first for state in self.states):
+            beta = torch.tensor([state.beta for state in self.states], dtype=torch.float64, device=x.device)
+            return (first.energy(x).view(self.groups, -1) * beta[:, None]).flatten()
+        parts = zip(self.states, x.chunk(self.groups), strict=True)
+        return torch.cat([state.reduced_energy(part) for state, part in parts])
+
+    def reduced_force(self, x: Float[Tensor, "batch *event"]) -> Float64[Tensor, "batch *event"]:
+        """-beta_g grad E_g(x) of the rows of each part g; raises as ``reduced_energy`` and the states' own do."""
+        if len(x) % self.groups:
+            msg = f"{len(x)} configurations cannot be divided evenly among {self.groups} states"
+            raise ValueError(msg)
+        parts = zip(self.states, x.chunk(self.groups), strict=True)
+        return torch.cat([state.reduced_force(part) for state, part in parts])

@@ -72,6 +72,37 @@ def effective_sample_size(log_weights: Vector) -> float:
     return float(1 / np.sum(normalized_weights(log_weights) ** 2))
 
 
+def forward_effective_sample_fraction(log_weights: Vector) -> float:
+    """1 / (<w>_p <1/w>_p) from log w = -beta E(x) - log q(x) of samples x of the target p, between 0 and 1.
+
+    Where q reaches all of p this is the limit of effective_sample_size / num_samples of samples of q, since
+    <w>_p = <w^2>_q / Z and <1/w>_p = 1 / Z.  A mode of p that q never visits is unseen by the latter and makes this one
+    vanish, as <w>_p counts how improbable the mode is to q.  A log-weight of +inf is a sample that q cannot draw, and
+    the result is 0.
+
+    Raises:
+        NumericalError: NaN, or -inf: a sample of p has some probability under p.
+    """
+    lw = as_vector(log_weights, "log_weights")
+    bad = np.isnan(lw) | np.isneginf(lw)
+    if bad.any():
+        msg = f"{int(bad.sum())} of {len(lw)} log-weights of samples of the target are NaN or -inf"
+        raise NumericalError(msg)
+    if np.isposinf(lw).any():
+        return 0.0
+    return float(np.exp(2 * np.log(len(lw)) - logsumexp(lw) - logsumexp(-lw)))
+
+
+def unseen_fraction(forward_log_weights: Vector, log_weights: Vector) -> float:
+    """The fraction of samples of p that weigh more than ten times what the heaviest sample of q weighs.
+
+    Of a model that reaches all of p this is the part of the target's probability beyond the largest of n weights, of
+    order 1 / n times the effective sample fraction's inverse; of a mode that q never visits it is the mode's mass.
+    """
+    heaviest = as_log_weights(log_weights).max()
+    return float(np.mean(as_vector(forward_log_weights, "forward_log_weights") > heaviest + np.log(10)))
+
+
 def pareto_k(log_weights: Vector) -> float | None:
     """The tail index k of the weights' generalised Pareto tail, or None when there is no tail to fit.
 

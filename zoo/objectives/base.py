@@ -3,17 +3,37 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.core.targets import ThermodynamicState
+from zoo.core.symmetries import Images
+from zoo.core.targets import States
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    ``num_samples`` are drawn from the model where the loss is an average over it; they belong to ``states``, equal
+    parts in turn.  ``data`` are configurations, shape (batch, *event_shape).  ``images`` are symmetries that the target has
+    and the model has not.
+    """
+
+    num_samples: int
+    states: States | None = None
+    data: Num[Tensor, "batch *event"] | None = None
+    images: Images | None = None
 
 
 @dataclass(frozen=True)
 class Loss:
-    """``value`` is differentiated; ``log_weights`` = -beta E(x) - ln q(x) are float64 and detached."""
+    """``value`` is differentiated.
+
+    ``log_weights`` = -beta E(x) - ln q(x) of the model's samples are float64 and detached, empty where none were drawn;
+    those of several states are each divided by their state's mean weight.  ``parts`` are float64 and detached.
+    """
 
     value: Float[Tensor, ""]
     log_weights: Float[Tensor, " batch"]
@@ -24,5 +44,10 @@ class Objective(ABC):
     """A scalar whose minimum is the target."""
 
     @abstractmethod
-    def __call__(self, model: Model, state: ThermodynamicState, batch_size: int, rng: RandomStream) -> Loss:
-        """The loss of ``model`` at ``state``, on ``batch_size`` samples drawn with ``rng``."""
+    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+        """The loss of ``model`` on ``batch``; samples are drawn with ``rng``.
+
+        Raises:
+            CapabilityMissingError: the model or the target cannot be trained so.
+            InvalidValueError: the batch lacks what the principle learns from.
+        """

@@ -1,54 +1,110 @@
 """The reverse Kullback-Leibler divergence: the variational free energy."""
 
+from collections.abc import Callable
+from math import log
 from typing import final
 
+import torch
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.core.targets import ThermodynamicState
-from zoo.objectives.base import Loss, Objective
+from zoo.core.symmetries import Images
+from zoo.core.targets import States
+from zoo.objectives.base import Batch, Loss, Objective
+from zoo.objectives.measure_valued import measure_valued_mean
+from zoo.objectives.path_wise import path_wise_mean
+from zoo.objectives.sampled import Penalty, Sampled
+from zoo.objectives.score_function import control_variate_mean, score_function_mean
+from zoo.specs.errors import InvalidValueError
 from zoo.specs.objectives import ReverseKlSpec
+
+_IMAGE_STREAM = 2**21  # index of the stream from which images are drawn
 
 
 @final
 class ReverseKl(Objective):
     """<f>_q with f = beta E(x) + ln q(x): KL(q || p) - ln Z, hence an upper bound on beta_f = -ln Z.
 
-    Its gradient is that of the score function with the mean of the other samples as baseline,
+    The samples come from the model without gradient.  The gradient is that of the score function with a baseline, or
+    goes through the samples (``path_wise``); either vanishes sample by sample where q = p.  Where the target has a
+    symmetry g that the model has not, the penalty <ln q(x) - ln q(g x)>_q = KL(q || g q) >= 0 is added, which is zero
+    only where q has it too: without it a mode whose images are far away can be lost, and nothing in f shows it.
 
-        grad = < (f(x_i) - mean_{j != i} f(x_j)) grad ln q(x_i) >,
-
-    which is unbiased (the baseline of sample i does not depend on x_i) and vanishes sample by sample where q = p.  The
-    samples come from the model without gradient; ``value`` is mean f, with this gradient.
-
-    Source: Wu, Wang, Zhang, PRL 122, 080602 (2019), eq. 3; baseline: Mnih and Rezende, arXiv:1602.06725.
+    Source: Wu, Wang, Zhang, PRL 122, 080602 (2019), eq. 3.
     """
 
     def __init__(self, spec: ReverseKlSpec) -> None:
         self.spec = spec
 
-    def __call__(self, model: Model, state: ThermodynamicState, batch_size: int, rng: RandomStream) -> Loss:
-        """The loss on ``batch_size`` >= 2 samples.
+    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+        """The loss on ``batch.num_samples`` >= 2 samples for each of ``batch.states``.
 
         ``parts``: ``variational_beta_f`` = <f>, its ``standard_error``, ``reduced_energy`` = <beta E>, ``log_prob`` =
-        <ln q>; dimensionless, detached.
+        <ln q>, and ``symmetry_penalty`` where there is one; dimensionless, averages over all states, detached.
         """
-        x = model.sample(batch_size, rng)
+        if batch.states is None:
+            msg = "objective 'reverse_kl' averages an energy, and there is no target"
+            raise InvalidValueError(msg)
+        x = model.sample(batch.num_samples, rng)
+        reduced_energy = batch.states.reduced_energy(x)
         log_prob = model.log_prob(x)
-        reduced_energy = state.reduced_energy(x)
         f = reduced_energy + log_prob.detach()
-        parts = {
-            "variational_beta_f": f.mean(),
-            "standard_error": f.std() / batch_size**0.5,
-            "reduced_energy": reduced_energy.mean(),
-            "log_prob": log_prob.detach().mean(),
-        }
-        return Loss(_score_function_mean(f, log_prob), -f, parts)
+        parts = _parts(f, reduced_energy, log_prob.detach(), batch.states)
+        shift: Tensor | float = 0.0
+        penalty = self._penalty(batch, rng)
+        if penalty is not None:
+            log_prob_of_image = model.log_prob(penalty.image(x))
+            difference = (log_prob - log_prob_of_image).detach()
+            parts["symmetry_penalty"] = difference.mean()
+            f = f + penalty.weight * difference
+            shift = -penalty.weight * (log_prob_of_image.mean() - log_prob_of_image.detach().mean())
+        sampled = Sampled(model, batch.states, x, f, log_prob, penalty)
+        value = _GRADIENTS[self.spec.gradient](sampled, self.spec)
+        return Loss(value + shift, _relative(-reduced_energy - log_prob.detach(), batch.states.groups), parts)
+
+    def _penalty(self, batch: Batch, rng: RandomStream) -> Penalty | None:
+        """The penalty for the symmetries that the target has and the model has not, or None."""
+        weight = 1.0 if self.spec.symmetry_penalty is None else self.spec.symmetry_penalty
+        images = batch.images
+        return None if images is None or weight == 0 else Penalty(weight, lambda x: _images(x, images, rng))
 
 
-def _score_function_mean(f: Tensor, log_prob: Tensor) -> Tensor:
-    """Mean f, whose gradient is the leave-one-out estimate: f_i - mean_{j != i} f_j = (f_i - mean f) n / (n - 1)."""
-    advantage = (f - f.mean()) / (len(f) - 1)
-    surrogate = (advantage * log_prob).sum()
-    return f.mean() + surrogate - surrogate.detach()
+def _score_function(sampled: Sampled, spec: ReverseKlSpec) -> Float[Tensor, ""]:
+    if spec.baseline == "control_variate":
+        return control_variate_mean(sampled.f, sampled.model, sampled.x, sampled.states.groups)
+    return score_function_mean(sampled.f, sampled.log_prob, sampled.states.groups, spec.baseline)
+
+
+_GRADIENTS: dict[str, Callable[[Sampled, ReverseKlSpec], Tensor]] = {
+    "score_function": _score_function,
+    "measure_valued": lambda sampled, _: measure_valued_mean(sampled),
+    "path_wise": lambda sampled, _: path_wise_mean(sampled),
+}
+
+
+def _parts(f: Tensor, reduced_energy: Tensor, log_prob: Tensor, states: States) -> dict[str, Float[Tensor, ""]]:
+    spread = f.view(states.groups, -1).var(1).mean().sqrt()
+    return {
+        "variational_beta_f": f.mean(),
+        "standard_error": spread / len(f) ** 0.5,
+        "reduced_energy": reduced_energy.mean(),
+        "log_prob": log_prob.mean(),
+    }
+
+
+def _relative(log_weights: Float[Tensor, " batch"], groups: int) -> Float[Tensor, " batch"]:
+    """Log-weights, those of several states each relative to their state's mean weight."""
+    if groups == 1:
+        return log_weights
+    by_state = log_weights.view(groups, -1)
+    mean = torch.logsumexp(by_state, 1, keepdim=True) - log(by_state.shape[1])
+    return (by_state - mean).flatten()
+
+
+def _images(x: Num[Tensor, "batch *event"], images: Images, rng: RandomStream) -> Num[Tensor, "batch *event"]:
+    """Each row under an element drawn evenly from those that are not the identity."""
+    others = len(images) - 1
+    uniforms = rng.spawn(_IMAGE_STREAM).uniforms(len(x), 1, x.device)[:, 0].double()
+    return images.of(x, 1 + (uniforms * others).long())

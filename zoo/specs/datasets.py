@@ -1,5 +1,6 @@
 """Data that comes with the installation, as a user writes it: one spec for each builtin, tagged by ``builtin``."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -40,6 +41,16 @@ class BuiltinSpec(Spec):
         """The system whose exact distribution the data was drawn from; None for data from the world."""
         return None
 
+    @property
+    @abstractmethod
+    def space(self) -> SpaceSpec:
+        """The space of the configurations."""
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes of the labels, 0 .. num_classes - 1; None for data without labels."""
+        return None
+
     def source(self) -> dict[str, Any]:
         """Where the data comes from: the options, and the target where there is one."""
         target = {} if self.target is None else {"target": self.target.model_dump(mode="json")}
@@ -61,6 +72,16 @@ class DigitsSpec(BuiltinSpec):
     split: Literal["all", "train", "test"] = "all"
     """All pictures in the order of the file, or one part of a division into 1437 and 360 that never changes."""
 
+    @property
+    def space(self) -> SpaceSpec:
+        """8 x 8 bits, or real numbers."""
+        return SpaceSpec(kind="bits" if self.binarise else "reals", event_shape=(8, 8))
+
+    @property
+    def num_classes(self) -> int:
+        """10."""
+        return 10
+
 
 class BarsAndStripesDataSpec(BuiltinSpec):
     """Independent draws of the target ``bars_and_stripes``."""
@@ -79,6 +100,11 @@ class BarsAndStripesDataSpec(BuiltinSpec):
     def target(self) -> BarsAndStripesSpec:
         """The target with the same shape."""
         return BarsAndStripesSpec(shape=self.shape)
+
+    @property
+    def space(self) -> SpaceSpec:
+        """That of the target."""
+        return self.target.space
 
 
 class BitstringsDataSpec(BuiltinSpec):
@@ -107,6 +133,11 @@ class BitstringsDataSpec(BuiltinSpec):
     def target(self) -> BitstringsSpec:
         """The target with the same circuit."""
         return BitstringsSpec(qubits=self.qubits, depth=self.depth, seed=self.circuit_seed)
+
+    @property
+    def space(self) -> SpaceSpec:
+        """That of the target."""
+        return self.target.space
 
 
 AnyBuiltin = Annotated[DigitsSpec | BarsAndStripesDataSpec | BitstringsDataSpec, Field(discriminator="builtin")]

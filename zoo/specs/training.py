@@ -13,7 +13,8 @@ class StopWhen(Spec):
     effective_sample_fraction_above: float | None = Field(default=None, gt=0, lt=1)
     """Stop when the effective sample fraction, measured on at least 10,000 recent training samples, is above this."""
     plateau_steps: int | None = Field(default=None, ge=1)
-    """Stop when the smoothed loss has not improved for this many steps."""
+    """Stop when the smoothed loss, or that of held-out data where a model learns from data alone, has not improved for
+    so many steps."""
 
 
 class TrainingSpec(Spec):
@@ -34,6 +35,10 @@ class TrainingSpec(Spec):
     """Steps over which beta rises linearly from 0 to the target's; by default a fifth of ``max_steps``."""
     seed: int = Field(default=0, ge=0, le=2**53 - 1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    held_out_fraction: float = Field(default=0.1, ge=0, le=0.5)
+    """Part of the data that is not learnt from, by which the model is judged; at least one configuration unless 0."""
+    evaluate_every: int = Field(default=50, ge=1, le=100_000_000)
+    """Steps between evaluations on held-out data, where a model learns from data alone; the best weights are kept."""
     checkpoint_every_seconds: float = Field(default=30, gt=0)
     stop_when: StopWhen = StopWhen()
 

@@ -5,9 +5,9 @@ from math import cos, pi
 from zoo.specs.training import TrainingSpec
 
 
-def beta_at(step: int, beta: float, spec: TrainingSpec) -> float:
-    """Inverse temperature of ``step``: linear from 0 at step 0 to ``beta`` at ``anneal_steps``."""
-    return beta if step >= spec.anneal_steps else beta * step / spec.anneal_steps
+def annealed_at(step: int, spec: TrainingSpec) -> float:
+    """The part of the way to the target's beta at ``step``: linear from 0 at step 0 to 1 at ``anneal_steps``."""
+    return 1.0 if step >= spec.anneal_steps else step / spec.anneal_steps
 
 
 def learning_rate_at(step: int, spec: TrainingSpec) -> float:

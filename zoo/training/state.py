@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Adam
 
-from zoo.core.models import Model
+from zoo.core.models import ConditionalModel, Model
 from zoo.specs.errors import CorruptArtifactError
 
 StopReason = Literal["max_steps", "max_seconds", "effective_sample_fraction", "plateau"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,32 @@ class Plateau:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Negative log-likelihood of the held-out data in nats: the last one, the lowest, and the step of that."""
+
+    last: float | None = None
+    lowest: float | None = None
+    lowest_step: int = 0
+
+
+@dataclass(frozen=True)
 class TrainState:
     """Everything the next step depends on, beside the trainer and the step's random numbers.
 
     ``model`` and ``optimizer`` are changed in place by a step, so an earlier state is spent once a later one exists.
-    ``log_weights`` are those of the most recent steps at the same beta, oldest first, float64.
+    ``log_weights`` are those of the most recent steps at the same beta, oldest first, float64.  ``kept`` are the
+    weights with the lowest negative log-likelihood of held-out data, by name; empty where there is no such data.
     """
 
-    model: Model
+    model: Model | ConditionalModel
     optimizer: Adam
     log_weights: Float[Tensor, " recent"]
     log_weights_beta: float = 0.0
     step: int = 0
     seconds: float = 0.0
     plateau: Plateau = field(default_factory=Plateau)
+    held_out: HeldOut = field(default_factory=HeldOut)
+    kept: dict[str, Tensor] = field(default_factory=dict)
     stop_reason: StopReason | None = None
 
 
@@ -47,18 +59,21 @@ class TrainState:
 class StepInfo:
     """What one step shows of itself; ``step`` counts the steps done, ``seconds`` their computing time.
 
-    ``loss`` and ``variational_beta_f`` with its ``standard_error`` (one batch, at ``beta``) are dimensionless.
+    ``parts`` are those of the loss by name, dimensionless averages over one batch, at ``beta`` where there is a target:
+    for reverse KL ``variational_beta_f`` with its ``standard_error``, for data ``negative_log_likelihood``.
     ``effective_sample_fraction`` is (sum w)^2 / (N sum w^2) of the last N = ``num_log_weights`` training samples at
-    this ``beta``.  ``gradient_norm`` is that before clipping.  The last step of a training has a ``stop_reason``.
+    this ``beta``, None where none are drawn.  ``held_out_nll`` is the negative log-likelihood of held-out data in nats
+    when it was last measured.  ``gradient_norm`` is that before clipping.  The last step of a training has a
+    ``stop_reason``.
     """
 
     step: int
     loss: float
     beta: float
-    variational_beta_f: float
-    standard_error: float
-    effective_sample_fraction: float
+    parts: dict[str, float]
+    effective_sample_fraction: float | None
     num_log_weights: int
+    held_out_nll: float | None
     learning_rate: float
     gradient_norm: float
     seconds: float
@@ -72,6 +87,7 @@ def state_tensors(state: TrainState) -> dict[str, Tensor]:
         moments = state.optimizer.state.get(parameter, {})
         tensors |= {f"adam.{name}.{key}": value for key, value in moments.items()}
     tensors["log_weights"] = state.log_weights
+    tensors |= {f"kept.{name}": value for name, value in state.kept.items()}
     return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
 
 
@@ -83,6 +99,7 @@ def state_metadata(state: TrainState) -> dict[str, Any]:
         "seconds": state.seconds,
         "log_weights_beta": state.log_weights_beta,
         "plateau": [state.plateau.average, state.plateau.lowest, state.plateau.lowest_step],
+        "held_out": [state.held_out.last, state.held_out.lowest, state.held_out.lowest_step],
         "stop_reason": state.stop_reason,
     }
 
@@ -110,6 +127,8 @@ def restored(fresh: TrainState, tensors: dict[str, Tensor], metadata: dict[str, 
             step=metadata["step"],
             seconds=metadata["seconds"],
             plateau=Plateau(*metadata["plateau"]),
+            held_out=HeldOut(*metadata["held_out"]),
+            kept={key.removeprefix("kept."): value for key, value in tensors.items() if key.startswith("kept.")},
             stop_reason=metadata["stop_reason"],
         )
     except (KeyError, RuntimeError) as error:

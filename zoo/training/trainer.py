@@ -7,22 +7,24 @@ from math import inf, isfinite
 from typing import Any, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 
-from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.core.targets import ThermodynamicState
 from zoo.objectives.base import Loss, Objective
 from zoo.specs.errors import NumericalError
 from zoo.specs.training import TrainingSpec
-from zoo.training.schedules import beta_at, learning_rate_at
-from zoo.training.state import Plateau, StepInfo, StopReason, TrainState, restored
+from zoo.training.problem import Problem, Trainable
+from zoo.training.schedules import annealed_at, learning_rate_at
+from zoo.training.state import HeldOut, Plateau, StepInfo, StopReason, TrainState, restored
 
 WINDOW_SAMPLES = 10_000
 """Training samples that an effective sample fraction is measured on before anything is decided by it."""
+
+HELD_OUT_ROWS = 1024
+"""Configurations whose likelihood is evaluated at once."""
 
 _AVERAGE_DECAY = 0.98
 
@@ -30,20 +32,20 @@ _AVERAGE_DECAY = 0.98
 @final
 @dataclass(frozen=True)
 class Trainer:
-    """Minimises ``objective`` for the system ``target`` by Adam, as ``spec`` says; ``clock`` counts seconds."""
+    """Minimises ``objective`` on ``problem`` by Adam, as ``spec`` says; ``clock`` counts seconds."""
 
     objective: Objective
-    target: ThermodynamicState
+    problem: Problem
     spec: TrainingSpec
     clock: Callable[[], float] = time.monotonic
 
-    def init(self, model: Model) -> TrainState:
+    def init(self, model: Trainable) -> TrainState:
         """The state before the first step; ``model`` will be trained in place, on the device it is on."""
         parameters = list(model.parameters())
         nothing = torch.zeros(0, dtype=torch.float64, device=parameters[0].device)
         return TrainState(model, Adam(parameters, lr=self.spec.learning_rate, fused=True), nothing)
 
-    def restore(self, model: Model, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> TrainState:
+    def restore(self, model: Trainable, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> TrainState:
         """The state that ``state_tensors`` and ``state_metadata`` wrote down, with ``model`` taking its weights.
 
         Raises:
@@ -58,8 +60,10 @@ class Trainer:
             NumericalError: the loss or its gradient is not finite; the weights are then those before the step.
         """
         started = self.clock()
-        beta = beta_at(state.step, self.target.beta, self.spec)
-        loss = self.objective(state.model, replace(self.target, beta=beta), self.spec.batch_size, rng)
+        annealed = annealed_at(state.step, self.spec)
+        beta = self.problem.beta(annealed)
+        model, batch = self.problem.batch(state.model, self.spec.batch_size, annealed, rng)
+        loss = self.objective(model, batch, rng)
         gradient_norm = self._gradient(state, loss.value)
         log_weights = _recent(state, loss.log_weights, beta)
         numbers = _on_host(loss, log_weights, gradient_norm)
@@ -67,25 +71,54 @@ class Trainer:
         learning_rate = learning_rate_at(state.step, self.spec)
         _adam_step(state.optimizer, learning_rate)
         after = replace(
-            state,
-            step=state.step + 1,
-            seconds=state.seconds + self.clock() - started,
+            self._judged(replace(state, step=state.step + 1)),
             log_weights=log_weights,
             log_weights_beta=beta,
             plateau=self._plateau(state, numbers["loss"]),
         )
-        fraction = numbers["effective_sample_fraction"]
+        after = replace(after, seconds=state.seconds + self.clock() - started)
+        fraction = numbers.get("effective_sample_fraction")
         after = replace(after, stop_reason=self._stop_reason(after, fraction))
         info = StepInfo(
             step=after.step,
+            loss=numbers["loss"],
             beta=beta,
+            parts={name: numbers[name] for name in loss.parts},
+            effective_sample_fraction=fraction,
             num_log_weights=len(log_weights),
+            held_out_nll=after.held_out.last,
             learning_rate=learning_rate,
+            gradient_norm=numbers["gradient_norm"],
             seconds=after.seconds,
             stop_reason=after.stop_reason,
-            **numbers,
         )
         return after, info
+
+    @property
+    def judges_by_held_out(self) -> bool:
+        """Whether the best weights are those with the largest likelihood of held-out data."""
+        return self.problem.data is not None and self.problem.state is None and len(self.problem.data.held_out) > 0
+
+    def held_out_nll(self, model: Trainable) -> Float64[Tensor, " sample"]:
+        """-ln q of each held-out configuration, in nats."""
+        count = 0 if self.problem.data is None else len(self.problem.data.held_out)
+        parts = []
+        with torch.no_grad():
+            for begin in range(0, count, HELD_OUT_ROWS):
+                view, rows = self.problem.held_out(model, begin, begin + HELD_OUT_ROWS)
+                parts.append(-view.log_prob(rows))
+        return torch.cat(parts)
+
+    def _judged(self, state: TrainState) -> TrainState:
+        """The state with the likelihood of held-out data measured where it is due, and the best weights kept."""
+        if not self.judges_by_held_out or state.step % self.spec.evaluate_every:
+            return state
+        nll = float(self.held_out_nll(state.model).mean())
+        lowest = state.held_out.lowest
+        if lowest is not None and not nll < lowest:
+            return replace(state, held_out=replace(state.held_out, last=nll))
+        kept = {name: value.detach().clone() for name, value in state.model.state_dict().items()}
+        return replace(state, held_out=HeldOut(nll, nll, state.step), kept=kept)
 
     def _gradient(self, state: TrainState, value: Tensor) -> Float[Tensor, ""]:
         """Leaves the clipped gradient in the parameters; its norm before that."""
@@ -104,7 +137,7 @@ class Trainer:
             return Plateau(average, average, state.step + 1)
         return Plateau(average, seen.lowest, seen.lowest_step)
 
-    def _stop_reason(self, state: TrainState, effective_sample_fraction: float) -> StopReason | None:
+    def _stop_reason(self, state: TrainState, effective_sample_fraction: float | None) -> StopReason | None:
         """Why the training ends with ``state``, or None."""
         spec, when = self.spec, self.spec.stop_when
         enough = when.effective_sample_fraction_above
@@ -115,12 +148,16 @@ class Trainer:
             "effective_sample_fraction": enough is not None
             and annealed
             and len(state.log_weights) >= WINDOW_SAMPLES
+            and effective_sample_fraction is not None
             and effective_sample_fraction > enough,
             "plateau": when.plateau_steps is not None
             and annealed
-            and state.step - state.plateau.lowest_step >= when.plateau_steps,
+            and state.step - self._best_step(state) >= when.plateau_steps,
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
+
+    def _best_step(self, state: TrainState) -> int:
+        return state.held_out.lowest_step if self.judges_by_held_out else state.plateau.lowest_step
 
 
 def train(trainer: Trainer, state: TrainState) -> Iterator[tuple[TrainState, StepInfo]]:
@@ -132,6 +169,12 @@ def train(trainer: Trainer, state: TrainState) -> Iterator[tuple[TrainState, Ste
     while state.stop_reason is None:
         state, info = trainer.step(state, RandomStream(trainer.spec.seed, domain=state.step))
         yield state, info
+
+
+def take_best_weights(state: TrainState) -> None:
+    """Nothing; the model of ``state`` then has the weights that held-out data found best, where there was some."""
+    if state.kept:
+        state.model.load_state_dict(state.kept)
 
 
 def flush_denormals() -> None:
@@ -151,7 +194,7 @@ def _adam_step(optimizer: Adam, learning_rate: float) -> None:
 
 def _recent(state: TrainState, new: Float[Tensor, " batch"], beta: float) -> Float[Tensor, " recent"]:
     """The log-weights of the last steps at ``beta``, just enough whole batches to make WINDOW_SAMPLES."""
-    if beta != state.log_weights_beta:
+    if beta != state.log_weights_beta or not len(new):
         return new
     batches = -(-WINDOW_SAMPLES // len(new))
     return torch.cat([state.log_weights, new])[-batches * len(new) :]
@@ -159,16 +202,11 @@ def _recent(state: TrainState, new: Float[Tensor, " batch"], beta: float) -> Flo
 
 def _on_host(loss: Loss, log_weights: Tensor, gradient_norm: Tensor) -> dict[str, float]:
     """The numbers of a step, in one transfer."""
-    doubled = torch.logsumexp(2 * log_weights, 0)
-    fraction = torch.exp(2 * torch.logsumexp(log_weights, 0) - doubled) / len(log_weights)
-    numbers = {
-        "loss": loss.value.detach(),
-        "variational_beta_f": loss.parts["variational_beta_f"],
-        "standard_error": loss.parts["standard_error"],
-        "effective_sample_fraction": fraction,
-        "gradient_norm": gradient_norm.double(),
-    }
-    return dict(zip(numbers, torch.stack(list(numbers.values())).tolist(), strict=True))
+    numbers = {"loss": loss.value.detach(), "gradient_norm": gradient_norm.double()} | loss.parts
+    if len(log_weights):
+        doubled = torch.logsumexp(2 * log_weights, 0)
+        numbers["effective_sample_fraction"] = (2 * torch.logsumexp(log_weights, 0) - doubled).exp() / len(log_weights)
+    return dict(zip(numbers, torch.stack([value.double() for value in numbers.values()]).tolist(), strict=True))
 
 
 def _require_finite(numbers: dict[str, float], step: int) -> None:

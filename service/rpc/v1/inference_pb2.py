@@ -24,39 +24,55 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eservice/rpc/v1/inference.proto\x12\x0chelmholtz.v1\"4\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\",\n\x0eModelReference\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\"\x95\x01\n\rSampleRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10include_log_prob\x18\x04 \x01(\x08\x12\x16\n\x0einclude_energy\x18\x05 \x01(\x08\x42\x07\n\x05_seed\"\xe8\x01\n\x0bSampleChunk\x12%\n\x07samples\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12&\n\x08log_prob\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12$\n\x06\x65nergy\x18\x03 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12(\n\nlog_weight\x18\x04 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x0c\n\x04last\x18\x08 \x01(\x08\"j\n\x14LogLikelihoodRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12%\n\x07samples\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\"p\n\x12LogLikelihoodReply\x12,\n\x0elog_likelihood\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\"\x82\x01\n\x11\x46reeEnergyRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0e\n\x01n\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x04\n\x02_nB\x07\n\x05_seed\"z\n\x10\x46reeEnergyUpdate\x12*\n\x08progress\x18\x01 \x01(\x0b\x32\x16.helmholtz.v1.ProgressH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.helmholtz.v1.FreeEnergyResultH\x00\x42\x08\n\x06update\"1\n\x08Progress\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\"\xfb\x01\n\x0b\x44iagnostics\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\"\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12&\n\x19\x65\x66\x66\x65\x63tive_sample_fraction\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08pareto_k\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08reliable\x18\x05 \x01(\x08\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0b\n\x03why\x18\x07 \x01(\tB\x18\n\x16_effective_sample_sizeB\x1c\n\x1a_effective_sample_fractionB\x0b\n\t_pareto_k\"G\n\x05\x42ound\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_standard_error\"9\n\x05\x45xact\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x10\n\x08\x63itation\x18\x03 \x01(\t\"\xc1\x02\n\x10\x46reeEnergyResult\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\x0f\x62\x65ta_f_per_site\x18\x03 \x01(\x01\x12\t\n\x01\x66\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t\x12(\n\x0bupper_bound\x18\x06 \x01(\x0b\x32\x13.helmholtz.v1.Bound\x12.\n\x0b\x64iagnostics\x18\x07 \x01(\x0b\x32\x19.helmholtz.v1.Diagnostics\x12\'\n\x05\x65xact\x18\x08 \x01(\x0b\x32\x13.helmholtz.v1.ExactH\x01\x88\x01\x01\x12\r\n\x05model\x18\t \x01(\t\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04seed\x18\x0b \x01(\x03\x42\x11\n\x0f_standard_errorB\x08\n\x06_exact2\xf7\x01\n\tInference\x12\x42\n\x06Sample\x12\x1b.helmholtz.v1.SampleRequest\x1a\x19.helmholtz.v1.SampleChunk0\x01\x12U\n\rLogLikelihood\x12\".helmholtz.v1.LogLikelihoodRequest\x1a .helmholtz.v1.LogLikelihoodReply\x12O\n\nFreeEnergy\x12\x1f.helmholtz.v1.FreeEnergyRequest\x1a\x1e.helmholtz.v1.FreeEnergyUpdate0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eservice/rpc/v1/inference.proto\x12\x0chelmholtz.v1\"4\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\",\n\x0eModelReference\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\"\xa2\x02\n\rSampleRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10include_log_prob\x18\x04 \x01(\x08\x12\x16\n\x0einclude_energy\x18\x05 \x01(\x08\x12\x11\n\x04\x62\x65ta\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12=\n\tcondition\x18\x07 \x03(\x0b\x32*.helmholtz.v1.SampleRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_seedB\x07\n\x05_beta\"\xfa\x01\n\x0bSampleChunk\x12%\n\x07samples\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12&\n\x08log_prob\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12$\n\x06\x65nergy\x18\x03 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12(\n\nlog_weight\x18\x04 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x0c\n\x04last\x18\x08 \x01(\x08\x12\x10\n\x08warnings\x18\t \x03(\t\"\xfe\x01\n\x14LogLikelihoodRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12%\n\x07samples\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x11\n\x04\x62\x65ta\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x44\n\tcondition\x18\x04 \x03(\x0b\x32\x31.helmholtz.v1.LogLikelihoodRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_beta\"\x82\x01\n\x12LogLikelihoodReply\x12,\n\x0elog_likelihood\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x10\n\x08warnings\x18\x05 \x03(\t\"\x93\x02\n\x11\x46reeEnergyRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0e\n\x01n\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\x04\x62\x65ta\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x41\n\tcondition\x18\x06 \x03(\x0b\x32..helmholtz.v1.FreeEnergyRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x04\n\x02_nB\x07\n\x05_seedB\x07\n\x05_beta\"z\n\x10\x46reeEnergyUpdate\x12*\n\x08progress\x18\x01 \x01(\x0b\x32\x16.helmholtz.v1.ProgressH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.helmholtz.v1.FreeEnergyResultH\x00\x42\x08\n\x06update\"1\n\x08Progress\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\"\xfb\x01\n\x0b\x44iagnostics\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\"\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12&\n\x19\x65\x66\x66\x65\x63tive_sample_fraction\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08pareto_k\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08reliable\x18\x05 \x01(\x08\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0b\n\x03why\x18\x07 \x01(\tB\x18\n\x16_effective_sample_sizeB\x1c\n\x1a_effective_sample_fractionB\x0b\n\t_pareto_k\"G\n\x05\x42ound\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_standard_error\"9\n\x05\x45xact\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x10\n\x08\x63itation\x18\x03 \x01(\t\"\xb5\x03\n\x10\x46reeEnergyResult\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\x0f\x62\x65ta_f_per_site\x18\x03 \x01(\x01\x12\t\n\x01\x66\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t\x12(\n\x0bupper_bound\x18\x06 \x01(\x0b\x32\x13.helmholtz.v1.Bound\x12.\n\x0b\x64iagnostics\x18\x07 \x01(\x0b\x32\x19.helmholtz.v1.Diagnostics\x12\'\n\x05\x65xact\x18\x08 \x01(\x0b\x32\x13.helmholtz.v1.ExactH\x01\x88\x01\x01\x12\r\n\x05model\x18\t \x01(\t\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04seed\x18\x0b \x01(\x03\x12@\n\tcondition\x18\x0c \x03(\x0b\x32-.helmholtz.v1.FreeEnergyResult.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x11\n\x0f_standard_errorB\x08\n\x06_exact2\xf7\x01\n\tInference\x12\x42\n\x06Sample\x12\x1b.helmholtz.v1.SampleRequest\x1a\x19.helmholtz.v1.SampleChunk0\x01\x12U\n\rLogLikelihood\x12\".helmholtz.v1.LogLikelihoodRequest\x1a .helmholtz.v1.LogLikelihoodReply\x12O\n\nFreeEnergy\x12\x1f.helmholtz.v1.FreeEnergyRequest\x1a\x1e.helmholtz.v1.FreeEnergyUpdate0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'service.rpc.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SAMPLEREQUEST_CONDITIONENTRY']._loaded_options = None
+  _globals['_SAMPLEREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._loaded_options = None
+  _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._loaded_options = None
+  _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_FREEENERGYRESULT_CONDITIONENTRY']._loaded_options = None
+  _globals['_FREEENERGYRESULT_CONDITIONENTRY']._serialized_options = b'8\001'
   _globals['_TENSOR']._serialized_start=48
   _globals['_TENSOR']._serialized_end=100
   _globals['_MODELREFERENCE']._serialized_start=102
   _globals['_MODELREFERENCE']._serialized_end=146
   _globals['_SAMPLEREQUEST']._serialized_start=149
-  _globals['_SAMPLEREQUEST']._serialized_end=298
-  _globals['_SAMPLECHUNK']._serialized_start=301
-  _globals['_SAMPLECHUNK']._serialized_end=533
-  _globals['_LOGLIKELIHOODREQUEST']._serialized_start=535
-  _globals['_LOGLIKELIHOODREQUEST']._serialized_end=641
-  _globals['_LOGLIKELIHOODREPLY']._serialized_start=643
-  _globals['_LOGLIKELIHOODREPLY']._serialized_end=755
-  _globals['_FREEENERGYREQUEST']._serialized_start=758
-  _globals['_FREEENERGYREQUEST']._serialized_end=888
-  _globals['_FREEENERGYUPDATE']._serialized_start=890
-  _globals['_FREEENERGYUPDATE']._serialized_end=1012
-  _globals['_PROGRESS']._serialized_start=1014
-  _globals['_PROGRESS']._serialized_end=1063
-  _globals['_DIAGNOSTICS']._serialized_start=1066
-  _globals['_DIAGNOSTICS']._serialized_end=1317
-  _globals['_BOUND']._serialized_start=1319
-  _globals['_BOUND']._serialized_end=1390
-  _globals['_EXACT']._serialized_start=1392
-  _globals['_EXACT']._serialized_end=1449
-  _globals['_FREEENERGYRESULT']._serialized_start=1452
-  _globals['_FREEENERGYRESULT']._serialized_end=1773
-  _globals['_INFERENCE']._serialized_start=1776
-  _globals['_INFERENCE']._serialized_end=2023
+  _globals['_SAMPLEREQUEST']._serialized_end=439
+  _globals['_SAMPLEREQUEST_CONDITIONENTRY']._serialized_start=373
+  _globals['_SAMPLEREQUEST_CONDITIONENTRY']._serialized_end=421
+  _globals['_SAMPLECHUNK']._serialized_start=442
+  _globals['_SAMPLECHUNK']._serialized_end=692
+  _globals['_LOGLIKELIHOODREQUEST']._serialized_start=695
+  _globals['_LOGLIKELIHOODREQUEST']._serialized_end=949
+  _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._serialized_start=373
+  _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._serialized_end=421
+  _globals['_LOGLIKELIHOODREPLY']._serialized_start=952
+  _globals['_LOGLIKELIHOODREPLY']._serialized_end=1082
+  _globals['_FREEENERGYREQUEST']._serialized_start=1085
+  _globals['_FREEENERGYREQUEST']._serialized_end=1360
+  _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._serialized_start=373
+  _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._serialized_end=421
+  _globals['_FREEENERGYUPDATE']._serialized_start=1362
+  _globals['_FREEENERGYUPDATE']._serialized_end=1484
+  _globals['_PROGRESS']._serialized_start=1486
+  _globals['_PROGRESS']._serialized_end=1535
+  _globals['_DIAGNOSTICS']._serialized_start=1538
+  _globals['_DIAGNOSTICS']._serialized_end=1789
+  _globals['_BOUND']._serialized_start=1791
+  _globals['_BOUND']._serialized_end=1862
+  _globals['_EXACT']._serialized_start=1864
+  _globals['_EXACT']._serialized_end=1921
+  _globals['_FREEENERGYRESULT']._serialized_start=1924
+  _globals['_FREEENERGYRESULT']._serialized_end=2361
+  _globals['_FREEENERGYRESULT_CONDITIONENTRY']._serialized_start=373
+  _globals['_FREEENERGYRESULT_CONDITIONENTRY']._serialized_end=421
+  _globals['_INFERENCE']._serialized_start=2364
+  _globals['_INFERENCE']._serialized_end=2611
 # @@protoc_insertion_point(module_scope)

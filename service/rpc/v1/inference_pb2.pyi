@@ -25,21 +25,32 @@ class ModelReference(_message.Message):
     def __init__(self, model: _Optional[str] = ..., ref: _Optional[str] = ...) -> None: ...
 
 class SampleRequest(_message.Message):
-    __slots__ = ("model", "n", "seed", "include_log_prob", "include_energy")
+    __slots__ = ("model", "n", "seed", "include_log_prob", "include_energy", "beta", "condition")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_LOG_PROB_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_ENERGY_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     model: ModelReference
     n: int
     seed: int
     include_log_prob: bool
     include_energy: bool
-    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., include_log_prob: _Optional[bool] = ..., include_energy: _Optional[bool] = ...) -> None: ...
+    beta: float
+    condition: _containers.ScalarMap[str, float]
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., include_log_prob: _Optional[bool] = ..., include_energy: _Optional[bool] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class SampleChunk(_message.Message):
-    __slots__ = ("samples", "log_prob", "energy", "log_weight", "seed", "model", "version", "last")
+    __slots__ = ("samples", "log_prob", "energy", "log_weight", "seed", "model", "version", "last", "warnings")
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     LOG_PROB_FIELD_NUMBER: _ClassVar[int]
     ENERGY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +59,7 @@ class SampleChunk(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     samples: Tensor
     log_prob: Tensor
     energy: Tensor
@@ -56,39 +68,64 @@ class SampleChunk(_message.Message):
     model: str
     version: int
     last: bool
-    def __init__(self, samples: _Optional[_Union[Tensor, _Mapping]] = ..., log_prob: _Optional[_Union[Tensor, _Mapping]] = ..., energy: _Optional[_Union[Tensor, _Mapping]] = ..., log_weight: _Optional[_Union[Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, samples: _Optional[_Union[Tensor, _Mapping]] = ..., log_prob: _Optional[_Union[Tensor, _Mapping]] = ..., energy: _Optional[_Union[Tensor, _Mapping]] = ..., log_weight: _Optional[_Union[Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., last: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LogLikelihoodRequest(_message.Message):
-    __slots__ = ("model", "samples")
+    __slots__ = ("model", "samples", "beta", "condition")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     model: ModelReference
     samples: Tensor
-    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+    beta: float
+    condition: _containers.ScalarMap[str, float]
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class LogLikelihoodReply(_message.Message):
-    __slots__ = ("log_likelihood", "kind", "model", "version")
+    __slots__ = ("log_likelihood", "kind", "model", "version", "warnings")
     LOG_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     log_likelihood: Tensor
     kind: str
     model: str
     version: int
-    def __init__(self, log_likelihood: _Optional[_Union[Tensor, _Mapping]] = ..., kind: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, log_likelihood: _Optional[_Union[Tensor, _Mapping]] = ..., kind: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FreeEnergyRequest(_message.Message):
-    __slots__ = ("model", "method", "n", "seed")
+    __slots__ = ("model", "method", "n", "seed", "beta", "condition")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     model: ModelReference
     method: str
     n: int
     seed: int
-    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., method: _Optional[str] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    beta: float
+    condition: _containers.ScalarMap[str, float]
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., method: _Optional[str] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class FreeEnergyUpdate(_message.Message):
     __slots__ = ("progress", "result")
@@ -143,7 +180,14 @@ class Exact(_message.Message):
     def __init__(self, beta_f: _Optional[float] = ..., method: _Optional[str] = ..., citation: _Optional[str] = ...) -> None: ...
 
 class FreeEnergyResult(_message.Message):
-    __slots__ = ("beta_f", "standard_error", "beta_f_per_site", "f", "method", "upper_bound", "diagnostics", "exact", "model", "version", "seed")
+    __slots__ = ("beta_f", "standard_error", "beta_f_per_site", "f", "method", "upper_bound", "diagnostics", "exact", "model", "version", "seed", "condition")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     BETA_F_FIELD_NUMBER: _ClassVar[int]
     STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
     BETA_F_PER_SITE_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +199,7 @@ class FreeEnergyResult(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     beta_f: float
     standard_error: float
     beta_f_per_site: float
@@ -166,4 +211,5 @@ class FreeEnergyResult(_message.Message):
     model: str
     version: int
     seed: int
-    def __init__(self, beta_f: _Optional[float] = ..., standard_error: _Optional[float] = ..., beta_f_per_site: _Optional[float] = ..., f: _Optional[float] = ..., method: _Optional[str] = ..., upper_bound: _Optional[_Union[Bound, _Mapping]] = ..., diagnostics: _Optional[_Union[Diagnostics, _Mapping]] = ..., exact: _Optional[_Union[Exact, _Mapping]] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    condition: _containers.ScalarMap[str, float]
+    def __init__(self, beta_f: _Optional[float] = ..., standard_error: _Optional[float] = ..., beta_f_per_site: _Optional[float] = ..., f: _Optional[float] = ..., method: _Optional[str] = ..., upper_bound: _Optional[_Union[Bound, _Mapping]] = ..., diagnostics: _Optional[_Union[Diagnostics, _Mapping]] = ..., exact: _Optional[_Union[Exact, _Mapping]] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., seed: _Optional[int] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...

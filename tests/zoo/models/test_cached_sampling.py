@@ -4,80 +4,120 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.cases import scramble, spins
-from zoo.catalog import build_model
+from tests.conformance.cases import scramble
+from zoo.catalog import build
+from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.models.autoregressive import AutoregressiveSpins, sample_by_full_passes
-from zoo.specs.models.base import ModelSpec
+from zoo.core.spaces import build_space
+from zoo.models.autoregressive import Autoregressive, ConditionalAutoregressive, sample_by_full_passes
+from zoo.models.pixelcnn import PixelCnn
+from zoo.specs.models.autoregressive import AutoregressiveSpec
+from zoo.specs.models.conditions import ConditionOn
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
+from zoo.specs.spaces import SpaceKind, SpaceSpec
 
 NUM_SAMPLES = 300
 CLOSE = 1e-6
+BETAS = ConditionOn(beta=(0.1, 1.0))
 
-CASES: tuple[tuple[ModelSpec, tuple[int, ...]], ...] = (
-    (MadeSpec(width=64), (8, 8)),
-    (MadeSpec(width=100, depth=3, symmetry="z2"), (5, 7)),
-    (MadeSpec(width=7, depth=2), (40,)),
-    (MadeSpec(width=3), (1,)),
-    (MadeSpec(width=9, symmetry="z2"), (2, 3, 4)),
-    (PixelCnnSpec(width=12), (8, 8)),
-    (PixelCnnSpec(width=8, depth=4, half_kernel=2, symmetry="z2"), (6, 5)),
-    (PixelCnnSpec(width=4, half_kernel=5), (3, 4)),
-    (PixelCnnSpec(width=6), (1, 9)),
-    (PixelCnnSpec(width=6, symmetry="z2"), (9, 1)),
-    (PixelCnnSpec(width=4), (1, 1)),
+CASES: tuple[tuple[AutoregressiveSpec, tuple[int, ...], SpaceKind], ...] = (
+    (MadeSpec(width=64), (8, 8), "spins"),
+    (MadeSpec(width=100, depth=3, symmetry="z2"), (5, 7), "spins"),
+    (MadeSpec(width=7, depth=2), (40,), "spins"),
+    (MadeSpec(width=3), (1,), "spins"),
+    (MadeSpec(width=9, symmetry="z2"), (2, 3, 4), "spins"),
+    (MadeSpec(width=12, depth=2), (5, 4), "categorical"),
+    (MadeSpec(width=12, depth=2, condition_on=BETAS), (4, 4), "categorical"),
+    (MadeSpec(width=12, condition_on=BETAS, symmetry="z2"), (4, 4), "spins"),
+    (PixelCnnSpec(width=12), (8, 8), "spins"),
+    (PixelCnnSpec(width=8, depth=4, half_kernel=2, symmetry="z2"), (6, 5), "spins"),
+    (PixelCnnSpec(width=4, depth=4, half_kernel=2, dilated=True, residual=False), (9, 5), "spins"),
+    (PixelCnnSpec(width=4, half_kernel=5), (3, 4), "spins"),
+    (PixelCnnSpec(width=6), (1, 9), "spins"),
+    (PixelCnnSpec(width=6, symmetry="z2"), (9, 1), "spins"),
+    (PixelCnnSpec(width=4), (1, 1), "spins"),
+    (PixelCnnSpec(width=6, condition_on=BETAS), (6, 5), "spins"),
 )
 
 
-def scrambled(spec: ModelSpec, shape: tuple[int, ...]) -> AutoregressiveSpins:
-    model = build_model(spec, spins(shape), seed=3)
-    assert isinstance(model, AutoregressiveSpins)
+def scrambled(spec: AutoregressiveSpec, shape: tuple[int, ...], kind: SpaceKind = "spins") -> Autoregressive:
+    """The model; a conditional one with a value of its own for each of NUM_SAMPLES rows."""
+    space = SpaceSpec(kind=kind, event_shape=shape, num_values=3 if kind == "categorical" else None)
+    model = build(spec, build_space(space), seed=3)
     scramble(model, scale=0.2)
+    if isinstance(model, ConditionalAutoregressive):
+        return model.at(torch.linspace(0.1, 1, NUM_SAMPLES)[:, None])
+    assert isinstance(model, Autoregressive)
     return model
 
 
-def by_full_passes(model: AutoregressiveSpins, rng: RandomStream) -> Tensor:
+def by_full_passes(model: Autoregressive, rng: RandomStream) -> Tensor:
     with torch.inference_mode():
-        *_, x = sample_by_full_passes(model, NUM_SAMPLES, rng)
-    return x
+        *_, (_, draws) = sample_by_full_passes(model, NUM_SAMPLES, rng)
+    return draws.configurations()
 
 
-def unexplained_differences(model: AutoregressiveSpins, cached: Tensor, reference: Tensor, rng: RandomStream) -> int:
-    """Rows whose first differing spin had a uniform farther than CLOSE from its probability."""
-    with torch.inference_mode():
-        probability = torch.sigmoid(model.logits(reference))
-    distance = (rng.uniforms(*reference.shape) - probability).abs()
+def unexplained_differences(model: Autoregressive, cached: Tensor, reference: Tensor, rng: RandomStream) -> int:
+    """Rows whose first differing site had a uniform farther than CLOSE from where its value changes."""
+    uniforms = rng.uniforms(*reference.shape).double()
     differs = cached.flatten(1) != reference
-    first = differs.long().argmax(1, keepdim=True)
-    return int((differs.any(1) & (distance.gather(1, first).squeeze(1) > CLOSE)).sum())
+    site = differs.long().argmax(1, keepdim=True)
+    first = torch.zeros_like(reference).scatter(1, site, 1).bool()
+    values = [-1, 1] if model.space.spec.kind == "spins" else [0, 1, 2]
+    probabilities = []
+    for value in reversed(values) if model.space.spec.kind == "spins" else values:
+        tried = torch.where(first, torch.full_like(reference, value), reference).reshape(cached.shape)
+        with torch.no_grad():
+            probabilities.append(model.site_log_prob(tried).gather(1, site).squeeze(1).exp())
+    boundaries = torch.stack(probabilities).cumsum(0)[:-1]
+    distance = (uniforms.gather(1, site).squeeze(1) - boundaries).abs().amin(0)
+    return int((differs.any(1) & (distance > CLOSE)).sum())
 
 
-@pytest.mark.parametrize(("spec", "shape"), CASES, ids=str)
-def test_cached_samples_are_those_of_full_passes(spec: ModelSpec, shape: tuple[int, ...]) -> None:
-    model, rng = scrambled(spec, shape), RandomStream(17)
+@pytest.mark.parametrize(("spec", "shape", "kind"), CASES, ids=str)
+def test_cached_samples_are_those_of_full_passes(
+    spec: AutoregressiveSpec, shape: tuple[int, ...], kind: SpaceKind
+) -> None:
+    model, rng = scrambled(spec, shape, kind), RandomStream(17)
     reference = by_full_passes(model, rng)
     assert unexplained_differences(model, model.sample(NUM_SAMPLES, rng), reference, rng) == 0
 
 
-@pytest.mark.parametrize(("spec", "shape"), CASES[:1] + CASES[5:6], ids=str)
-def test_logits_of_the_sampling_pass_are_those_of_the_full_pass(spec: ModelSpec, shape: tuple[int, ...]) -> None:
-    model = scrambled(spec, shape)
-    x = model.sample(NUM_SAMPLES, RandomStream(17)).flatten(1).float()
+@pytest.mark.parametrize(("spec", "shape", "kind"), [CASES[i] for i in (0, 5, 6, 8, 10, 15)], ids=str)
+def test_parameters_of_the_sampling_pass_are_those_of_the_full_pass(
+    spec: AutoregressiveSpec, shape: tuple[int, ...], kind: SpaceKind
+) -> None:
+    model = scrambled(spec, shape, kind)
+    network = model.network
+    x = model.sample(NUM_SAMPLES, RandomStream(17))
     with torch.inference_mode():
-        sweep = model.sweep(NUM_SAMPLES)
-        for site in range(x.shape[1]):
+        features, inputs = network.features(model.conditions), network.values.encode(x)
+        sweep = network.sweep(NUM_SAMPLES, features)
+        for site in range(inputs.shape[1]):
             sweep.advance(site)
-            sweep.spins[site] = x[:, site]
-        torch.testing.assert_close(sweep.logits.t(), model.network(x), atol=2e-5, rtol=1e-5)
+            sweep.inputs[site] = inputs[:, site].t()
+        torch.testing.assert_close(sweep.outputs.permute(2, 0, 1), network(inputs, features), atol=2e-5, rtol=1e-5)
 
 
 def test_a_network_that_differs_by_a_hundredth_in_its_biases_is_caught() -> None:
     model, rng = scrambled(PixelCnnSpec(width=12), (8, 8)), RandomStream(17)
     reference = by_full_passes(model, rng)
+    assert isinstance(model.network, PixelCnn)
     with torch.no_grad():
-        model.get_parameter("site_bias")[20:] += 1e-2
+        model.network.site_embedding[20:] += 1e-2
     assert unexplained_differences(model, model.sample(NUM_SAMPLES, rng), reference, rng) > 0
+
+
+def test_frozen_weights_that_change_are_packed_anew() -> None:
+    model = scrambled(MadeSpec(width=9), (3, 3))
+    model.requires_grad_(requires_grad=False)
+    before = model.sample(NUM_SAMPLES, RandomStream(1))
+    assert torch.equal(before, model.sample(NUM_SAMPLES, RandomStream(1)))
+    model.load_state_dict({name: value.neg() for name, value in model.state_dict().items()})
+    after, log_prob = model.sample_and_log_prob(NUM_SAMPLES, RandomStream(1))
+    assert not torch.equal(before, after)
+    assert torch.allclose(log_prob, model.log_prob(after), rtol=1e-5)
 
 
 def test_z2_draws_both_signs_evenly_and_the_first_uniform_decides() -> None:
@@ -89,7 +129,7 @@ def test_z2_draws_both_signs_evenly_and_the_first_uniform_decides() -> None:
 
 
 @pytest.mark.parametrize("spec", [MadeSpec(width=64), PixelCnnSpec(width=16)], ids=str)
-def test_the_bits_do_not_depend_on_the_number_of_threads(spec: ModelSpec) -> None:
+def test_the_bits_do_not_depend_on_the_number_of_threads(spec: AutoregressiveSpec) -> None:
     model, before = scrambled(spec, (8, 8)), torch.get_num_threads()
     answers = []
     for threads in (1, 2):
@@ -102,7 +142,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(spec: ModelSpec) -> Non
 
 
 def test_samples_carry_no_gradient_and_can_be_trained_on() -> None:
-    model = scrambled(MadeSpec(width=9), (3, 3))
+    model: Model = scrambled(MadeSpec(width=9), (3, 3))
     x, log_prob = model.sample_and_log_prob(10, RandomStream(0))
     assert not log_prob.requires_grad
     assert not x.is_inference()

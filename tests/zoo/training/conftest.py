@@ -14,6 +14,7 @@ from zoo.specs.models.made import MadeSpec
 from zoo.specs.objectives import ReverseKlSpec
 from zoo.specs.targets.ising import IsingSpec
 from zoo.specs.training import TrainingSpec
+from zoo.training.problem import Problem
 from zoo.training.trainer import Trainer
 
 TARGET = IsingSpec(shape=(4, 4), beta=0.4)
@@ -37,7 +38,7 @@ def make_trainer() -> MakeTrainer:
     def make(**training: Any) -> Trainer:  # noqa: ANN401 - fields of a spec
         spec = TrainingSpec.model_validate({"batch_size": 200, "max_steps": 20, "learning_rate": 0.02} | training)
         state = ThermodynamicState(build_target(TARGET), TARGET.beta)
-        return Trainer(build_objective(ReverseKlSpec()), state, spec)
+        return Trainer(build_objective(ReverseKlSpec()), Problem(state), spec)
 
     return make
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load, save
+from torch import nn
 
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
@@ -31,7 +32,7 @@ def run(trainer: Trainer, state: TrainState, steps: int) -> tuple[TrainState, li
     return state, infos
 
 
-def weights_equal(a: Model, b: Model) -> bool:
+def weights_equal(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 

@@ -19,7 +19,7 @@ from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.training import TrainingSpec
-from zoo.training.schedules import beta_at, learning_rate_at
+from zoo.training.schedules import annealed_at, learning_rate_at
 from zoo.training.state import StepInfo
 from zoo.training.trainer import WINDOW_SAMPLES, Trainer, train
 
@@ -37,11 +37,12 @@ def test_training_reaches_the_exact_free_energy_and_never_undercuts_it(
 ) -> None:
     trainer, model = make_trainer(max_steps=200, batch_size=500), make_model(spec)
     infos(trainer, model)
-    target = trainer.target.target
-    assert isinstance(target, HasExactFreeEnergy)
-    exact = target.exact_beta_f(trainer.target.beta)
+    state = trainer.problem.state
+    assert state is not None
+    assert isinstance(state.target, HasExactFreeEnergy)
+    exact = state.target.exact_beta_f(state.beta)
     x, log_prob = model.sample_and_log_prob(10_000, RandomStream(77, domain=10**6))
-    log_weights = trainer.target.unnormalized_log_prob(x) - log_prob
+    log_weights = state.unnormalized_log_prob(x) - log_prob
     bound, error = -float(log_weights.mean()), float(log_weights.std()) / 100
     assert bound - exact > -3 * error
     assert bound - exact < 1e-3 * 16
@@ -94,9 +95,10 @@ def test_the_gradient_is_clipped_before_adam_sees_it(make_trainer: MakeTrainer, 
     assert state.step == 1
 
 
-def test_beta_rises_linearly_and_then_stays() -> None:
+def test_annealing_goes_linearly_and_then_stays() -> None:
     spec = TrainingSpec(max_steps=10, beta_anneal_steps=4)
-    assert [beta_at(step, 0.8, spec) for step in range(6)] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 0.8])
+    assert [annealed_at(step, spec) for step in range(6)] == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1])
+    assert annealed_at(0, TrainingSpec(beta_anneal_steps=0)) == 1
     assert TrainingSpec(max_steps=10).anneal_steps == 2
 
 

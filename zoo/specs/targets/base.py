@@ -43,6 +43,8 @@ class TargetSpec(Spec):
     references: ClassVar[tuple[str, ...]]
     energy_is_finite: ClassVar[bool] = True
     """Whether every configuration has some probability; else no model that spreads further has a finite <E>."""
+    is_pairwise: ClassVar[bool] = False
+    """Whether E is a sum over pairs of spins and over sites."""
 
     kind: str
     beta: float = Field(default=1.0, ge=MIN_BETA, le=MAX_BETA)

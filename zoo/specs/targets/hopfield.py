@@ -30,6 +30,7 @@ class HopfieldSpec(TargetSpec):
         "sum over classes of sites that the patterns treat alike: at most 2^23 sets of class magnetizations (one or "
         "two patterns of any n; three up to n about 200)",
     )
+    is_pairwise: ClassVar[bool] = True
 
     kind: Literal["hopfield"] = "hopfield"
     n: Annotated[int, Field(strict=True, ge=1, le=MAX_SPINS)]

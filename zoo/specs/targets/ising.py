@@ -27,6 +27,7 @@ class IsingSpec(TargetSpec):
         "enumeration: at most 24 sites",
         "Onsager 1944: the infinite square lattice at h = 0, given beside the finite value as onsager_beta_f_per_site",
     )
+    is_pairwise: ClassVar[bool] = True
 
     kind: Literal["ising"] = "ising"
     lattice: Literal["square", "triangular"] = "square"

@@ -131,6 +131,7 @@ class SpinGlassSpec(TargetSpec):
         "while (layers - 2) 4^w is at most 9e9 (4.5e9 with fields) and couplings within and around a layer span less "
         "than e^600: up to 14 x 35, 15 x 10 and 4 x 4 x 4, with normal couplings to a beta of about 9",
     )
+    is_pairwise: ClassVar[bool] = True
 
     kind: Literal["spin_glass"] = "spin_glass"
     couplings: Couplings

@@ -1,0 +1,67 @@
+"""Sequential models against exact free energies, and how long the published algorithm would take.
+
+    python -m benchmarks.autoregressive [--rows 1 2 3] [--seeds 1 2 3] [--threads 2] [--output docs/results]
+
+Every row trains a model from its defaults and asks for 100,000 (or, where said, 10,000) samples with another seed: the
+variational beta_f, ln Z by importance weights with its error, the effective sample fraction with its number of samples.
+Prints the tables and writes them to ``autoregressive.md``, each as soon as it is known; fails when a bar is missed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from benchmarks.autoregressive_rows import ROWS, Outcome
+from benchmarks.settings import machine
+from benchmarks.time_to_accuracy import measured_cases
+from zoo.training.trainer import flush_denormals
+
+TITLE = "# Sequential models: accuracy and time"
+
+
+def main() -> None:
+    """Train, measure, print and write down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", default=[*ROWS, "time"], help=f"of {', '.join(ROWS)}, time")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path("docs/results"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    flush_denormals()
+    outcomes: list[Outcome] = []
+    for name in arguments.rows:
+        for seed in arguments.seeds if name in ROWS else []:
+            for outcome in ROWS[name](seed):
+                outcomes.append(outcome)
+                print(outcome.line(), flush=True)
+                _write(arguments.output, outcomes, "")
+    time_table = measured_cases() if "time" in arguments.rows else ""
+    print(time_table)
+    _write(arguments.output, outcomes, time_table)
+    if missed := [line for outcome in outcomes for line in outcome.missed]:
+        sys.exit("bars missed:\n" + "\n".join(missed))
+
+
+def _write(folder: Path, outcomes: list[Outcome], time_table: str) -> None:
+    lines = [
+        TITLE,
+        "",
+        "Regenerate with `make bench NAME=autoregressive`; settings are in "
+        "`benchmarks/autoregressive_rows.py`, the rest are defaults.",
+        "",
+        machine() + ".",
+        "",
+        *Outcome.HEADER,
+        *(outcome.line() for outcome in outcomes),
+        "",
+        time_table,
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "autoregressive.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
