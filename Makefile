@@ -39,8 +39,8 @@ generate: $(INSTALLED)
 	  --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
 	$(BIN)/python -m service.rest.export_openapi docs/openapi.json
 
-# All tables of docs/results and benchmarks/results, or one: make bench NAME=exact_references
-BENCHMARKS := sequential_sampling autoregressive exact_references samplers reference_routes temperature_scan
+# All tables of docs/results, or one: make bench NAME=exact_references
+BENCHMARKS := sequential_sampling autoregressive time_to_accuracy learning_from_data exact_references samplers reference_routes temperature_scan
 bench: $(INSTALLED)
 	for name in $(or $(NAME),$(BENCHMARKS)); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 

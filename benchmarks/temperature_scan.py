@@ -55,7 +55,7 @@ NETWORKS: dict[str, tuple[AutoregressiveSpec, TrainingSpec]] = {
     ),
     "MADE, one for all betas": (
         MadeSpec(width=256, depth=1, symmetry="z2", condition_on=CONDITION),
-        TrainingSpec(batch_size=512, learning_rate=1e-3, seed=SEED),
+        TrainingSpec(batch_size=512, learning_rate=5e-3, seed=SEED),
     ),
 }
 """To be compared: a network conditioned on beta, and how it is trained."""

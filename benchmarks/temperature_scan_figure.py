@@ -55,6 +55,7 @@ def draw_figure(betas: Curve, scans: Sequence[Drawn], path: Path) -> None:
         _draw_curves(free_energy, betas, others, "free_energy")
         free_energy.plot(betas, exact.free_energy, color=_INK, linewidth=1.2, label="exact (Kaufman)", zorder=5)
         free_energy.set(ylabel="F / N", title="Free energy per site")
+        free_energy.set_xlim(betas[0] - 0.01, betas[-1] + 0.01)
         free_energy.legend(frameon=False)
         _draw_relative_errors(relative, betas, exact, others)
         _draw_curves(energy, betas, others, "energy")
@@ -63,9 +64,9 @@ def draw_figure(betas: Curve, scans: Sequence[Drawn], path: Path) -> None:
         _draw_curves(magnetization, betas, others, "magnetization")
         fine = np.linspace(betas[0], betas[-1], 400)
         infinite = [spontaneous_magnetization(beta) for beta in fine.tolist()]
-        magnetization.plot(fine, infinite, color=_INK, linewidth=1.2, label="exact, infinite lattice (Yang)")
+        (yang,) = magnetization.plot(fine, infinite, color=_INK, linewidth=1.2, label="infinite lattice (Yang)")
         magnetization.set(ylabel="|m|", xlabel="beta", title="Magnetisation per site")
-        magnetization.legend(frameon=False)
+        magnetization.legend(handles=[yang], frameon=False, loc="upper left")
         for axes in (free_energy, relative, energy, magnetization):
             axes.axvline(BETA_C, color=_INK, linestyle=":", linewidth=0.8)
         figure.suptitle("Ising model, 16 x 16, periodic; dotted: Onsager's critical point", fontweight="bold")

@@ -1,6 +1,6 @@
 """The three questions: samples, log-likelihoods, free energies."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -93,7 +93,7 @@ class InferenceCalls(Room):
     def free_energy_curve(
         self,
         model: str,
-        beta: Sequence[float],
+        beta: Iterable[float],
         n: int | None = None,
         seed: int | None = None,
         ref: str | int | None = None,
@@ -106,7 +106,8 @@ class InferenceCalls(Room):
         Raises:
             AnsweredAsJobError: it would take longer than the client waits.
         """
-        body = {"beta": list(beta), "n": n, "seed": seed, "condition": dict(condition or {}) or None}
+        betas, values = [float(value) for value in beta], dict(condition or {}) or None
+        body = {"beta": betas, "n": n, "seed": seed, "condition": values}
         response = self._ask(json_call(_path(model, ref, "freeEnergyCurve"), body, self._headers(JSON)))
         return FreeEnergyCurveResult.read(_named(response, model) | self._connection.read_object(response))
 

@@ -43,6 +43,7 @@ def application() -> typer.Typer:
     app.command("serve")(server.serve)
     app.command("demo")(server.demo)
     app.command("train")(jobs.train)
+    app.command("learn")(jobs.learn)
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(models.app, name="models")
     app.command("sample")(inference.sample)

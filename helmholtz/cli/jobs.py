@@ -1,4 +1,4 @@
-"""``helmholtz train`` and ``helmholtz jobs``: submitting, watching, cancelling."""
+"""``helmholtz train``, ``helmholtz learn`` and ``helmholtz jobs``: submitting, watching, cancelling."""
 
 import json
 import re
@@ -20,43 +20,54 @@ app = typer.Typer(help="Jobs: list, show, watch, cancel, retry, logs.", no_args_
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job")]
 
 
-def train(  # noqa: PLR0913, PLR0917 - one for each option of the command
+Training = Annotated[str | None, typer.Option(help='{"max_steps": 300, ...} as JSON or @FILE')]
+Publish = Annotated[str | None, typer.Option(help="Name of the model in the registry, or NAME:ALIAS")]
+Model = Annotated[str | None, typer.Option(help='{"family": "pixelcnn", ...} as JSON, @FILE, or just: pixelcnn')]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="PATH=VALUE, such as target.shape=8,8 or training.seed=1; repeatable"),
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Print the job and return at once")]
+
+
+def train(
     context: typer.Context,
     job: Annotated[str | None, typer.Argument(help="A whole job as JSON or @FILE; the options change it")] = None,
     target: Annotated[str | None, typer.Option(help='{"kind": "ising", ...} as JSON, @FILE, or just: ising')] = None,
-    model: Annotated[
-        str | None, typer.Option(help='{"family": "pixelcnn", ...} as JSON, @FILE, or just: pixelcnn')
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Id of a dataset, a builtin such as digits, or JSON; with or without a target")
-    ] = None,
-    training: Annotated[str | None, typer.Option(help='{"max_steps": 300, ...} as JSON or @FILE')] = None,
-    publish: Annotated[str | None, typer.Option(help="Name of the model in the registry, or NAME:ALIAS")] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="PATH=VALUE, such as target.shape=8,8 or training.seed=1; repeatable"),
-    ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Print the job and return at once")] = False,  # noqa: FBT002
+    model: Model = None,
+    training: Training = None,
+    publish: Publish = None,
+    assignments: Assignments = None,
+    detach: Detach = False,  # noqa: FBT002
 ) -> None:
-    """Train a model on a target, from data or from both, watching it; Ctrl-C stops watching, not the job.
+    """Train a model on a target, watching it; Ctrl-C stops watching, not the job.
 
     helmholtz train --target ising --set target.shape=8,8 --set target.beta=0.44 --model pixelcnn --publish ising-8
-    helmholtz train --data digits --model made --publish digits
     """
     with session(context) as s:
-        parts = {
-            "target": document(target, "--target", "kind") if target else None,
-            "model": document(model, "--model", "family") if model else None,
-            "data": _data(data) if data else None,
-            "training": document(training, "--training") if training else None,
-            "publish": _published(publish) if publish else None,
-        }
+        parts = _parts(model, training, publish) | {"target": document(target, "--target", "kind") if target else None}
         spec = _job_document(document(job, "the job") if job else {}, parts, assignments or ())
-        submitted = s.client.submit(spec)
-        if detach:
-            s.answer(submitted.model_dump(mode="json"), display.job_report(submitted))
-        else:
-            follow(s, submitted)
+        _submit(s, spec, detach=detach)
+
+
+def learn(
+    context: typer.Context,
+    data: Annotated[
+        str, typer.Argument(help="Id of a dataset; or a builtin: digits, or its document as JSON or @FILE")
+    ],
+    model: Model = None,
+    training: Training = None,
+    publish: Publish = None,
+    assignments: Assignments = None,
+    detach: Detach = False,  # noqa: FBT002
+) -> None:
+    """Train a model from data, watching it; with a target too (--set target.kind=ising) from both.
+
+    helmholtz learn digits --model made --set training.max_steps=500 --publish digits
+    """
+    with session(context) as s:
+        parts = _parts(model, training, publish) | {"data": _data(data)}
+        _submit(s, _job_document({}, parts, assignments or ()), detach=detach)
 
 
 @app.command("list")
@@ -157,9 +168,27 @@ def _going_on(s: Session, job_id: str) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+def _submit(s: Session, spec: dict[str, Any], *, detach: bool) -> None:
+    """Submit the job, and follow it unless ``detach``."""
+    submitted = s.client.submit(spec)
+    if detach:
+        s.answer(submitted.model_dump(mode="json"), display.job_report(submitted))
+    else:
+        follow(s, submitted)
+
+
+def _parts(model: str | None, training: str | None, publish: str | None) -> dict[str, dict[str, Any] | None]:
+    """The parts of a train job that every training has; None for those that were not given."""
+    return {
+        "model": document(model, "--model", "family") if model else None,
+        "training": document(training, "--training") if training else None,
+        "publish": _published(publish) if publish else None,
+    }
+
+
 def _data(text: str) -> dict[str, Any]:
     """The id of a dataset, 32 digits of base 16; else a builtin by name, or a document."""
-    return {"dataset": text} if re.fullmatch(r"[0-9a-f]{32}", text) else document(text, "--data", "builtin")
+    return {"dataset": text} if re.fullmatch(r"[0-9a-f]{32}", text) else document(text, "the data", "builtin")
 
 
 def _published(text: str) -> dict[str, str]:

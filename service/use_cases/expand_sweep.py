@@ -5,10 +5,9 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from models_registry.datasets import Datasets
 from models_registry.digests import canonical_digest
 from service.limits import check_job, check_num_children, check_sweep_bytes
-from service.use_cases.check_data import check_data
+from service.use_cases.check_stored import Stores, check_stored
 from service.use_cases.specs import parse
 from workers.jobs.specs import TrainJobSpec
 from workers.jobs.sweeps import (
@@ -27,20 +26,20 @@ from zoo.specs.errors import FieldError, InvalidValueError, LimitExceededError
 _UNKNOWN = "there is no field of this name here"
 
 
-def expand_sweep(spec: SweepJobSpec, settings: Settings, datasets: Datasets | None = None) -> tuple[Child, ...]:
+def expand_sweep(spec: SweepJobSpec, settings: Settings, stores: Stores | None = None) -> tuple[Child, ...]:
     """The jobs of a sweep in their order; how many they are is looked at before the first one is made.
 
-    With ``datasets`` those that the jobs name are looked at too.
+    With ``stores`` the datasets and versions that the jobs name are looked at too.
 
     Raises:
-        NotFoundError: a dataset that a child names does not exist.
+        NotFoundError: a dataset or a version that a child names does not exist.
         InvalidValueError: a path, or a child; the errors stand where the values stand in the sweep.
         LimitExceededError: too many children, children that are too large together, or one that is too large.
     """
     check_num_children(spec.num_children, spec.swept, settings)
     check_paths(spec)
     check_sweep_bytes(_bytes_of_children(spec), settings)
-    made = [(combination, _child(spec, combination, settings, datasets)) for combination in combinations(spec)]
+    made = [(combination, _child(spec, combination, settings, stores)) for combination in combinations(spec)]
     _check_distinct(spec, made)
     return named(made)
 
@@ -54,13 +53,13 @@ def _bytes_of_children(spec: SweepJobSpec) -> int:
     return size + sum(uses[path] * len(orjson.dumps(values)) for path, values in spec.grid.items())
 
 
-def _child(spec: SweepJobSpec, combination: Combination, settings: Settings, datasets: Datasets | None) -> TrainJobSpec:
+def _child(spec: SweepJobSpec, combination: Combination, settings: Settings, stores: Stores | None) -> TrainJobSpec:
     document = document_of(spec.train, combination)
     try:
         child = parse(TrainJobSpec, document)
         check_job(child, settings)
-        if datasets is not None:
-            check_data(child, datasets, settings)
+        if stores is not None:
+            check_stored(child, stores, settings)
     except InvalidValueError as error:
         raise _translated(error, spec, combination, document) from None
     return child

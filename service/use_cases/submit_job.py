@@ -6,7 +6,7 @@ from anyio.to_thread import run_sync
 
 from service.context import Context
 from service.limits import check_job
-from service.use_cases.check_data import check_data
+from service.use_cases.check_stored import Stores, check_stored
 from service.use_cases.expand_sweep import expand_sweep
 from service.use_cases.specs import parse_job
 from workers.jobs.read import Job
@@ -42,12 +42,13 @@ def submit_spec(
 
     Raises:
         InvalidValueError: the idempotency key was used with another body; or a child of a sweep is not allowed.
-        NotFoundError: the dataset that it names does not exist.
+        NotFoundError: a dataset or a version that it names does not exist.
         LimitExceededError: a sweep is larger than this installation allows.
     """
+    stores = Stores(context.datasets, context.versions)
     if isinstance(spec, TrainJobSpec):
-        check_data(spec, context.datasets, context.settings)
-    children = expand_sweep(spec, context.settings, context.datasets) if isinstance(spec, SweepJobSpec) else ()
+        check_stored(spec, stores, context.settings)
+    children = expand_sweep(spec, context.settings, stores) if isinstance(spec, SweepJobSpec) else ()
     job, new = submit(
         context.database,
         spec,

@@ -82,24 +82,24 @@ def idle_parameters(built: nn.Module, models: list[Model]) -> list[str]:
     return [name for name, p in built.named_parameters() if p.grad is None or not bool(p.grad.any())]
 
 
-def views(built: Model | ConditionalModel) -> list[Model]:
+def views(case: ModelCase, built: Model | ConditionalModel) -> list[Model]:
     """A model at each of the values that the suite measures at."""
     if isinstance(built, Model):
         return [built]
-    network = next(module for module in built.modules() if hasattr(module, "condition_on"))
-    return [built.at(values[None]) for values in condition_values(network.condition_on)]
+    return [built.at(values[None]) for values in condition_values(condition_on(case.spec))]
 
 
 @every_case
 def test_gradients_reach_every_parameter(case: ModelCase) -> None:
     built = case.built()
-    assert idle_parameters(built, views(built)) == []
+    assert idle_parameters(built, views(case, built)) == []
 
 
 def test_an_idle_parameter_would_be_found() -> None:
-    built = case_of(MadeSpec(width=4)).built((2, 2))
+    case = case_of(MadeSpec(width=4))
+    built = case.built((2, 2))
     built.idle = nn.Parameter(torch.ones(1))
-    assert idle_parameters(built, views(built)) == ["idle"]
+    assert idle_parameters(built, views(case, built)) == ["idle"]
 
 
 @every_case
@@ -132,7 +132,7 @@ def test_claimed_symmetry_is_the_measured_one(case: ModelCase, symmetry: ModelSy
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
 def test_a_group_without_one_of_its_elements_is_caught(symmetry: ModelSymmetry) -> None:
-    model = ModelCase(MadeSpec(width=5), "scrambled").model((3, 3))
+    model = case_of(MadeSpec(width=5)).model((3, 3))
     whole = case_of(MadeSpec(width=5, symmetry=("lattice_translation", "lattice_point_group"))).model((3, 3))
     assert isinstance(whole, Symmetrized)
     elements = whole.elements
@@ -177,7 +177,7 @@ def rebuilt(case: ModelCase, weights: Mapping[str, Tensor]) -> Model | Condition
 
 @every_case
 def test_a_model_rebuilt_from_its_spec_and_its_safetensors_is_the_same_to_the_last_bit(case: ModelCase) -> None:
-    again = views(rebuilt(case, load(save(case.built().state_dict()))))
+    again = views(case, rebuilt(case, load(save(case.built().state_dict()))))
     for model, other in zip(case.models(), again, strict=True):
         x, log_prob = model.sample_and_log_prob(64, RandomStream(8))
         y, log_prob_again = other.sample_and_log_prob(64, RandomStream(8))

@@ -12,8 +12,11 @@ from zoo.models.made import Made
 from zoo.specs.models.made import MadeSpec
 
 TOLERANCE = 1e-6
-LARGE_CASES = tuple(case for case in DISCRETE_CASES if case.kind == "spins" and case.spec in
-                    {specs[0] for specs in MODEL_SPECS.values()})
+LARGE_CASES = tuple(
+    case
+    for case in DISCRETE_CASES
+    if case.kind == "spins" and case.spec in {specs[0] for specs in MODEL_SPECS.values()}
+)
 REACH, POINTS = 24.0, 701
 
 

@@ -42,7 +42,7 @@ def distances(model: SequentialDensity, space: DiscreteSpace, x: Tensor, site: T
 
 
 def unexplained(model: Model, x: Tensor, y: Tensor) -> int:
-    """Rows in which ``y`` is not what ``x`` is, and the first site that differs had no uniform close to a probability."""
+    """Rows in which ``y`` differs from ``x``, first at a site whose uniform was not close to a probability."""
     if not isinstance(model.space, DiscreteSpace):
         return int((~torch.isclose(x, y, rtol=CLOSE_REALS, atol=CLOSE_REALS)).flatten(1).any(1).sum())
     assert isinstance(model, SequentialDensity)

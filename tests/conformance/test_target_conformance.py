@@ -7,10 +7,10 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from tests.conformance.target_cases import TARGET_SPECS
 from tests.conformance.configurations import random_configurations, spread_configurations
 from tests.conformance.simple_models import simple_model
 from tests.conformance.symmetries import SYMMETRIES, images
+from tests.conformance.target_cases import TARGET_SPECS
 from zoo.catalog import AnyTarget, build_objective, build_target
 from zoo.core.random import RandomStream
 from zoo.core.spaces import ContinuousSpace, DiscreteSpace

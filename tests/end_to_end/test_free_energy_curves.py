@@ -1,4 +1,4 @@
-"""One model for a range of temperatures: its free-energy curve, its limits, and what is said of a mode that it lacks."""
+"""One model for a range of temperatures: its free-energy curve, its limits, and what is said of a missing mode."""
 
 import io
 from typing import Any
@@ -146,9 +146,8 @@ def test_samples_and_likelihoods_follow_the_condition(stack: RunningStack, condi
             assert abs(deviation) < 5 * np.sqrt(exact(beta)[2]) / beta / np.sqrt(4000)
             likelihood = client.log_likelihood(conditional, drawn.samples, condition={"beta": beta})
             np.testing.assert_allclose(likelihood.log_likelihood, drawn.log_prob, atol=1e-3)
-        with pytest.raises(AssertionError):
-            other = client.log_likelihood(conditional, drawn.samples, condition={"beta": 0.2})
-            np.testing.assert_allclose(other.log_likelihood, drawn.log_prob, atol=1e-3)
+        other = client.log_likelihood(conditional, drawn.samples, condition={"beta": 0.2})
+    assert np.max(np.abs(other.log_likelihood - drawn.log_prob)) > 1  # of another condition they are other numbers
 
 
 def test_a_little_outside_the_range_is_answered_and_said_to_be_unreliable(
@@ -166,9 +165,12 @@ def test_a_little_outside_the_range_is_answered_and_said_to_be_unreliable(
 
 @pytest.mark.parametrize("verb", [":sample", ":freeEnergy", ":logLikelihood"])
 def test_far_outside_the_range_is_refused(stack: RunningStack, conditional: str, verb: str) -> None:
-    body: dict[str, Any] = {"beta": 1.2}
-    body |= {":sample": {"n": 1}, ":freeEnergy": {}, ":logLikelihood": {"samples": np.ones((1, 4, 4)).tolist()}}[verb]
-    answer = stack.post(f"/v1/models/{conditional}{verb}", body)
+    bodies: dict[str, dict[str, Any]] = {
+        ":sample": {"n": 1},
+        ":freeEnergy": {},
+        ":logLikelihood": {"samples": np.ones((1, 4, 4)).tolist()},
+    }
+    answer = stack.post(f"/v1/models/{conditional}{verb}", bodies[verb] | {"beta": 1.2})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["path"] == "beta"
     assert "0.2 to 1" in answer.json()["detail"]
@@ -232,33 +234,6 @@ def test_good_models_lack_no_mode(stack: RunningStack, conditional: str, small_m
         assert metrics["num_forward_samples"] == 2000
         assert metrics["forward_sampler"] == "swendsen_wang"
         assert not any("mode" in warning for warning in found.diagnostics.warnings)
-
-
-def test_a_model_of_one_of_two_modes_is_found_out(stack: RunningStack) -> None:
-    """Data of one sign teach a model half of a symmetric system, and its own samples show nothing of the other half."""
-    upwards = STATES.sum((1, 2)) > 0
-    p = np.exp(-0.8 * (ENERGIES - ENERGIES.min())) * upwards
-    rows = np.random.default_rng(1).choice(len(STATES), p=p / p.sum(), size=5000)
-    with stack.client() as client:
-        data = client.upload_dataset(STATES[rows].astype(np.int8), "spins", "one-sign")
-        job = {
-            "kind": "train",
-            "target": LATTICE | {"beta": 0.8},
-            "data": {"dataset": data.id},
-            "model": {"family": "made", "width": 48},
-            "objective": {"kind": "mixed", "reverse_kl": {"symmetry_penalty": 0}},
-            "training": {"batch_size": 500, "max_steps": 300, "learning_rate": 0.01, "seed": 1, "beta_anneal_steps": 0},
-            "publish": {"model": "one-sign"},
-        }
-        done = client.wait(client.submit(job), timeout=120)
-        assert done.state == "succeeded", done.error
-        found = client.free_energy("one-sign", n=10_000, seed=1)
-    assert found.beta_f is not None
-    assert found.beta_f - exact(0.8)[0] == pytest.approx(np.log(2), abs=0.05)  # half of Z is missing
-    assert (found.diagnostics.effective_sample_fraction or 0) > 0.5  # and the weights do not know it
-    assert not found.diagnostics.reliable
-    assert "a mode seems to be missing" in found.diagnostics.warnings[-1]
-    assert "2000 Monte Carlo samples" in found.diagnostics.warnings[-1]
 
 
 def test_a_broken_condition_is_named(stack: RunningStack, conditional: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from helmholtz import Client, ConflictError, InvalidValueError, Job, JobFailedError, NotFoundError
+from helmholtz import Client, ConflictError, Dataset, Event, InvalidValueError, Job, JobFailedError, NotFoundError
 from tests.running_stack import RunningStack
 
 Array = NDArray[Any]
@@ -37,7 +37,7 @@ def bars(n: int) -> Array:
 
 def test_digits_are_learnt_completed_and_never_given_a_free_energy(stack: RunningStack) -> None:
     with stack.client() as client:
-        followed = []
+        followed: list[Event] = []
         submitted = client.train(None, MADE, training=TRAINING, data=DIGITS, publish="pictures")
         client.wait(submitted, followed.append, timeout=120)
         pictures = client.dataset_samples(client.builtin_dataset("digits").id).samples
@@ -102,7 +102,7 @@ def test_class_conditional_digits_tell_the_classes_apart(stack: RunningStack) ->
 
 
 def test_uploads_are_learnt_alone_and_beside_their_target(stack: RunningStack) -> None:
-    training = TRAINING | {"max_steps": 150}
+    training = TRAINING | {"max_steps": 100}
     with stack.client() as client:
         uploaded = client.upload_dataset(bars(500), "spins", "bars")
         trained(client, uploaded, {"family": "made"}, "bars", training=training)
@@ -110,14 +110,33 @@ def test_uploads_are_learnt_alone_and_beside_their_target(stack: RunningStack) -
         assert alone.dataset == uploaded.id
         assert alone.metrics["held_out_nll"] < 0.6 * 16 * np.log(2)
         target = {"kind": "ising", "shape": [4, 4], "beta": 0.3}
-        trained(client, uploaded, {"family": "made"}, "mixed", training=training, target=target)
+        trained(client, uploaded, {"family": "made"}, "mixed", training=TRAINING | {"max_steps": 20}, target=target)
         both = client.version("mixed", "latest")
         assert (both.objective or {})["kind"] == "mixed"
         assert {"held_out_nll", "variational_beta_f"} <= set(both.metrics)
+        fine_tuned(client, uploaded)
         client.delete_dataset(uploaded.id)
         assert client.version("bars", "latest").dataset == uploaded.id
         with pytest.raises(NotFoundError, match=uploaded.id):
             client.train(None, {"family": "made"}, data=uploaded)
+
+
+def fine_tuned(client: Client, data: Dataset) -> None:
+    """A few small steps from a version's weights leave a version that is about as good, and names its parent."""
+    begin = {"model": "bars", "version": 1}
+    job = {
+        "data": {"dataset": data.id},
+        "model": {"family": "made"},
+        "init_from": begin,
+        "training": {"max_steps": 3, "learning_rate": 1e-5},
+        "publish": {"model": "bars"},
+    }
+    client.wait(client.submit(job), timeout=60)
+    first, second = client.version("bars", 1), client.version("bars", 2)
+    assert (first.parent, second.parent) == (None, begin)
+    assert second.metrics["held_out_nll"] == pytest.approx(first.metrics["held_out_nll"], rel=1e-3)
+    with pytest.raises(InvalidValueError, match="width = 8"):
+        client.submit(job | {"model": {"family": "made", "width": 8}})
 
 
 def test_data_that_does_not_fit_is_refused_before_anything_is_queued(stack: RunningStack) -> None:
@@ -149,7 +168,7 @@ def test_what_only_the_numbers_tell_fails_the_job_before_it_trains(stack: Runnin
 
 
 def test_bitstrings_of_a_random_circuit_are_learnt(stack: RunningStack) -> None:
-    data = {"builtin": "bitstrings", "qubits": 6, "depth": 4, "n": 5000}
+    data: dict[str, Any] = {"builtin": "bitstrings", "qubits": 6, "depth": 4, "n": 5000}
     with stack.client() as client:
         trained(client, data, {"family": "made"}, "circuit", training=TRAINING | {"max_steps": 300})
         strings = client.dataset_samples(client.builtin_dataset(**data).id).samples

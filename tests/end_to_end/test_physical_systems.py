@@ -9,8 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.conformance.target_cases import TARGET_SPECS
 from tests.conformance.configurations import random_configurations
+from tests.conformance.target_cases import TARGET_SPECS
 from tests.running_stack import RunningStack
 from zoo.catalog import TARGETS, build_target, tag_of
 from zoo.core.targets import ContinuousTarget

@@ -73,7 +73,7 @@ def publish(database: Database, blobs: BlobStore, versions: Versions) -> Publish
         sigma: float | None = 0.01,
         *,
         target: dict[str, Any] | None = TARGET,
-        data: dict[str, Any] | None = None,
+        source: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
         weights: bytes | None = None,
         job_id: str | None = None,
@@ -90,7 +90,7 @@ def publish(database: Database, blobs: BlobStore, versions: Versions) -> Publish
             training={"max_steps": 10},
             seed=2**53 - 1,
             metrics=own if metrics is None else metrics,
-            target_digest=canonical_digest(target or data),
+            target_digest=canonical_digest(target or source),
             libraries={"torch": "2.13.0"},
         )
         with database.transaction() as connection:

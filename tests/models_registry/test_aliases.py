@@ -281,7 +281,7 @@ def test_a_gate_of_the_wrong_sign_or_of_summed_errors_would_be_seen(publish: Pub
 def learnt(publish: Publish, nll: float | None, sigma: float | None = 0.1, **options: Any) -> VersionRecord:  # noqa: ANN401
     """A version that was learnt from data alone; its other number would let every gate pass."""
     metrics = {"held_out_nll": nll, "held_out_standard_error": sigma, "num_held_out": 180, "variational_beta_f": 0.0}
-    return publish("m", target=None, **{"data": {"dataset": "a" * 64}, "metrics": metrics} | options)
+    return publish("m", target=None, **{"source": {"dataset": "a" * 64}, "metrics": metrics} | options)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_models_of_each_class_are_judged_without_being_told_the_class(publish: P
 
 def test_other_data_and_another_kind_of_origin_are_refused(publish: Publish, aliases: Aliases) -> None:
     learnt(publish, 20.0)
-    learnt(publish, 1.0, data={"dataset": "b" * 64})
+    learnt(publish, 1.0, source={"dataset": "b" * 64})
     publish("m")
     move(aliases, 1, None)
     with pytest.raises(StateConflictError, match="version 2 was learnt from other data than version 1") as caught:

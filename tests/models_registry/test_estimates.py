@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from models_registry.digests import canonical_digest
 from models_registry.estimates import EstimateRecord, Estimates
@@ -91,3 +92,35 @@ def test_the_lowest_variational_free_energy_leads(publish: Publish, versions: Ve
     ]  # fmt: skip
     assert (board[0].standard_error, board[0].effective_sample_fraction) == (0.01, 0.9)
     assert estimates.leaderboard("0" * 64) == ()
+
+
+def test_a_curve_has_the_newest_estimate_of_each_condition_the_lowest_beta_first(estimates: Estimates) -> None:
+    def at(beta: float, time: float, **changes: object) -> EstimateRecord:
+        return estimate(beta=beta, condition={"beta": beta}, created_at=time, **changes)
+
+    energy = {"value": -7.0, "standard_error": 0.1, "exact": None}
+    estimates.store_all([at(0.5, 1.0), at(0.2, 1.0), at(0.3, 1.0)])
+    newer = estimates.store_all([at(0.3, 2.0, observables={"energy": energy}, version=2), at(0.5, 3.0)])
+    estimates.store(at(0.4, 9.0, model="another"))
+    in_a_field = estimates.store(estimate(beta=0.5, condition={"beta": 0.5, "h": 0.1}, created_at=4.0))
+    found = estimates.curve("m")
+    assert [(record.beta, record.created_at) for record in found] == [(0.2, 1.0), (0.3, 2.0), (0.5, 3.0), (0.5, 4.0)]
+    assert found[1] == newer[0]
+    assert found[1].observables == {"energy": energy}
+    assert found[3] == in_a_field
+    assert [record.beta for record in estimates.curve("m", version=2)] == [0.3]
+    assert estimates.curve("nobody") == ()
+
+
+def test_estimates_without_conditions_make_a_curve_over_versions(estimates: Estimates) -> None:
+    estimates.store_all(
+        [estimate(beta=beta, version=k, created_at=float(k)) for k, beta in enumerate((0.6, 0.4, 0.6), 1)]
+    )
+    assert [(record.beta, record.version) for record in estimates.curve("m")] == [(0.4, 2), (0.6, 3)]
+
+
+def test_estimates_are_stored_all_or_none(estimates: Estimates) -> None:
+    twice = estimate(id="same")
+    with pytest.raises(IntegrityError):
+        estimates.store_all([estimate(), twice, twice])
+    assert estimates.list().items == ()

@@ -10,9 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from tests.workers.tiny_models import FAMILIES, TinyRegistry
-from workers.engine.models import WarmModels
+from workers.engine.models import WarmModel, WarmModels
 from workers.engine.operations import Engine
+from zoo.catalog import build_model
+from zoo.core.spaces import build_space
 from zoo.specs.errors import LimitExceededError
+from zoo.specs.models.made import MadeSpec
+from zoo.specs.spaces import SpaceSpec
 
 CPU = torch.device("cpu")
 Array = NDArray[Any]
@@ -108,6 +112,19 @@ def test_everything_known_is_its_own_completion_and_nothing_known_is_a_sample(en
     nothing = complete(engine, np.zeros((4, 4), dtype=bool))
     assert nothing["exact"]
     assert (nothing["log_marginal"] == 0).all()
+
+
+def test_a_model_that_averages_over_images_knows_the_probability_of_a_whole_configuration(engine: Engine) -> None:
+    """Its proposal tells the weight under one image, drawn at random."""
+    spec = MadeSpec.model_validate({"width": 24, "symmetry": "lattice_point_group"})
+    model = build_model(spec, build_space(SpaceSpec(kind="spins", event_shape=(4, 4))), seed=5)
+    record = engine.models.get("made", 1).record
+    engine.models._models["averaged", 1] = WarmModel(record, model, None)
+    whole = complete(engine, np.ones((4, 4), dtype=bool), model="averaged")
+    assert whole["exact"]
+    with torch.no_grad():
+        assert np.allclose(whole["log_marginal"], model.log_prob(torch.from_numpy(GIVEN)), atol=1e-12)
+    assert not complete(engine, UPPER, model="averaged")["exact"]
 
 
 def test_the_marginal_alone_needs_no_completions(engine: Engine) -> None:

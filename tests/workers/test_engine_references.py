@@ -70,3 +70,30 @@ def test_a_process_that_dies_is_a_fault_and_no_answer(references: References) ->
             process.kill()
     with pytest.raises(EOFError):
         list(work)
+
+
+def test_several_are_searched_for_beside_other_work(references: References) -> None:
+    unsolved = IsingSpec(shape=(5, 5, 5), beta=0.2)
+    specs = [IsingSpec(shape=(4, 4), beta=0.31), unsolved, IsingSpec(shape=(4, 4), beta=0.32)]
+    before = children()
+    with references.search(specs, seconds=20.0) as search:
+        assert set(search.remaining()) <= {None}
+    first, second, third = search.answers
+    assert first is not None
+    assert third is not None
+    assert first["beta_f"] > third["beta_f"]
+    assert second is None
+    assert children() == before
+    with references.search([specs[2], specs[0]], seconds=0.0) as remembered:
+        assert remembered.finished()
+    assert remembered.answers == [third, first]
+
+
+def test_a_search_ends_when_its_time_is_over(references: References) -> None:
+    before, started = children(), time.monotonic()
+    with references.search([SLOW], seconds=0.3) as search:
+        assert children() == before + 1
+        list(search.remaining())
+    assert time.monotonic() - started < 3
+    assert search.answers == [None]
+    assert children() == before

@@ -66,7 +66,7 @@ class References:
             yield Search(keys, found)
             return
         with self._process(unknown) as pipe:
-            search = Search(keys, found, pipe, unknown, time.monotonic() + seconds)
+            search = Search(keys, found, pipe, list(unknown), time.monotonic() + seconds)
             yield search
         for key in unknown:
             if key in search.found:

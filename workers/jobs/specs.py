@@ -74,6 +74,15 @@ class DatasetSource(Spec):
 DataSource = DatasetSource | AnyBuiltin
 
 
+class InitFrom(Spec):
+    """A version whose weights a training begins with."""
+
+    model: ModelName
+    """Its model in the registry."""
+    version: int = Field(strict=True, ge=1, lt=2**31)
+    """Its number."""
+
+
 class TrainJobSpec(JobSpec):
     """Train a model against a target, from data, or from both, and publish it."""
 
@@ -86,6 +95,9 @@ class TrainJobSpec(JobSpec):
     objective: AnyObjective | None = None
     """Default: ``reverse_kl`` with a target, ``maximum_likelihood`` with data, ``mixed`` with both."""
     training: TrainingSpec = TrainingSpec()
+    init_from: InitFrom | None = None
+    """Fine-tune: begin with the weights of a version, which has the same model spec and the same space.  Then beta is
+    not annealed unless ``training.beta_anneal_steps`` says so."""
     publish: PublishSpec | None = None
     """Default: a model named after family and target or data, without an alias."""
 
@@ -125,6 +137,13 @@ class TrainJobSpec(JobSpec):
         return isinstance(self.model, FixedPointSpec) and self.model.is_solved
 
     @property
+    def schedule(self) -> TrainingSpec:
+        """The training, without annealing where it begins with weights that have learnt already and none was asked."""
+        if self.init_from is None or self.training.beta_anneal_steps is not None:
+            return self.training
+        return self.training.model_copy(update={"beta_anneal_steps": 0})
+
+    @property
     def condition_on(self) -> ConditionOn:
         """What the model is conditioned on; nothing for families that know no conditions."""
         return self.model.condition_on if isinstance(self.model, AutoregressiveSpec) else NO_CONDITION
@@ -154,7 +173,7 @@ class TrainJobSpec(JobSpec):
         return (self.data.space,) if isinstance(self.data, BuiltinSpec) else ()
 
     def data_reason(self, space: SpaceSpec, num_classes: int | None) -> str | None:
-        """Why data on ``space``, with labels below ``num_classes`` or none, cannot be learnt from, or None when it can."""
+        """Why data on ``space``, with labels below ``num_classes`` or none, cannot be used, or None when it can."""
         if self.target is not None and space != self.target.space:
             return (
                 f"the data is {described(space)} and the target {described(self.target.space)}; they must be the same"
@@ -203,8 +222,8 @@ class TrainJobSpec(JobSpec):
         if "energy" in self.principle.learns_from and not self.target.energy_is_finite:
             return (
                 f"objective {self.principle.kind!r} averages the energy over the model's samples, and most "
-                f"configurations of {self.target.kind!r} have an infinite one; this target is learnt from its data, not "
-                "from its energy"
+                f"configurations of {self.target.kind!r} have an infinite one; this target is learnt from its data, "
+                "not from its energy"
             )
         return None
 

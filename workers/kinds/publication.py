@@ -46,6 +46,7 @@ def published(
         training=spec.training.model_dump(mode="json"),
         seed=spec.training.seed,
         dataset=lesson.dataset,
+        parent=None if spec.init_from is None else spec.init_from.model_dump(mode="json"),
         metrics=metrics,
         target_digest=canonical_digest(lesson.data_source if target is None else target),
         libraries={name: version(name) for name in _LIBRARIES},

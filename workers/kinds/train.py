@@ -13,6 +13,7 @@ from workers.compute import choose_device, prepare_thread
 from workers.jobs.lease import Report
 from workers.jobs.specs import TrainJobSpec
 from workers.kinds.base import JobContext, Kind, Outcome, StoppedError
+from workers.kinds.beginning import take_first_weights
 from workers.kinds.evaluation import evaluated
 from workers.kinds.lesson import prepared_lesson
 from workers.kinds.publication import exact_reference, on_host, published
@@ -38,7 +39,8 @@ class Train(Kind):
         device = choose_device(spec.training.device)
         lesson = prepared_lesson(context, spec, device)
         model = build(spec.model, lesson.space, spec.training.seed).to(device)
-        trainer = Trainer(build_objective(spec.principle), lesson.problem, spec.training)
+        take_first_weights(context, spec, model)
+        trainer = Trainer(build_objective(spec.principle), lesson.problem, spec.schedule)
         start = _resumed(context, trainer, model) or trainer.init(model)
         exact = None if lesson.problem.state is None else exact_reference(lesson.problem.state)
         reporter = _Reporter(context, spec, lesson.space, None if exact is None else exact.beta_f, start)

@@ -50,7 +50,7 @@ class PairGraph:
 
     @property
     def longest_path(self) -> int:
-        """A bound on the edges of the longest path of a forest: twice the times that all its leaves can be taken off."""
+        """A bound on the edges of a path in a forest: twice the times that all its leaves can be taken off."""
         ends, times = self.ends, 0
         while ends.shape[1]:
             degree = torch.bincount(ends.flatten(), minlength=self.num_sites)

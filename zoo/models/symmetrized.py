@@ -69,9 +69,8 @@ class Symmetrized(Model, Completing):
         return self._inverse.of(x, element), log_weight
 
     def is_exact(self, mask: Bool[Tensor, "batch *event"]) -> Bool[Tensor, " batch"]:
-        """Where nothing is known, or everything."""
-        flat = mask.flatten(1)
-        return ~flat.any(1) | flat.all(1)
+        """Where nothing is known: elsewhere the weight depends on the element that was drawn."""
+        return ~mask.flatten(1).any(1)
 
     def _drawn(self, num_samples: int, rng: RandomStream, device: torch.device) -> Int[Tensor, " batch"]:
         """One element for each sample, evenly, from the sample's own random numbers."""

@@ -172,33 +172,51 @@ class _PackedTransformer(NamedTuple):
 
 
 @final
+class _NormSweep:
+    """``_Norm`` on rows (batch, unit)."""
+
+    def __init__(self, norm: _Norm, features: Features) -> None:
+        self._shape, self._weight, self._bias = list(norm.weight.shape), norm.weight, norm.bias
+        self._modulated = norm.modulated(features)
+
+    def __call__(self, hidden: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch unit"]:
+        normal = torch.layer_norm(hidden, self._shape, self._weight, self._bias)
+        return normal if self._modulated is None else torch.addcmul(self._modulated[1], normal, self._modulated[0])
+
+
+@final
 class _LayerSweep:
-    """A layer site by site, on rows (batch, unit); keys and values of earlier sites are kept."""
+    """A layer site by site, on rows (batch, unit); keys and values of earlier sites are kept.
+
+    All views of weights and memory are made once: making them again takes longer than a site of a small batch.
+    """
 
     def __init__(self, layer: _Layer, sites: int, batch: int, rotation: _Rotation | None, features: Features) -> None:
-        self._layer, self._rotation = layer, rotation
-        self._attention_modulated = layer.attention_norm.modulated(features)
-        self._dense_modulated = layer.dense_norm.modulated(features)
-        width, weight = layer.out_weight.shape[0], layer.in_weight
-        self._joint = weight.new_empty(batch, 3 * width)
-        self._by_head = self._joint.view(batch, 3, layer.heads, -1).transpose(0, 1)  # (3, batch, head, unit)
-        self._kept = weight.new_empty(2, batch, layer.heads, sites, width // layer.heads)  # keys, values
-        self._inner = weight.new_empty(batch, len(layer.first_weight))
+        self._rotation = rotation
+        self._attention_norm = _NormSweep(layer.attention_norm, features)
+        self._dense_norm = _NormSweep(layer.dense_norm, features)
+        self._in, self._in_bias, self._out = layer.in_weight.t(), layer.in_bias, layer.out_weight.t()
+        self._first, self._first_bias, self._second = layer.first_weight.t(), layer.first_bias, layer.second_weight.t()
+        width = len(layer.out_weight)
+        self._joint = layer.in_weight.new_empty(batch, 3 * width)
+        by_head = self._joint.view(batch, 3, layer.heads, -1).transpose(0, 1)  # (3, batch, head, unit)
+        self._turned, self._query, self._new = by_head[:2], by_head[0].unsqueeze(2), by_head[1:]
+        kept = layer.in_weight.new_empty(2, batch, layer.heads, sites, width // layer.heads)
+        self._keys, self._values = kept
+        self._slots = kept.unbind(3)
+        self._inner = layer.in_weight.new_empty(batch, len(layer.first_weight))
 
     def advance(self, site: int, hidden: Float[Tensor, "batch unit"]) -> None:
         """``hidden`` of ``site`` is overwritten by what the layer makes of it."""
-        layer, kept = self._layer, self._kept
-        argument = layer.attention_norm(hidden, self._attention_modulated)
-        torch.addmm(layer.in_bias, argument, layer.in_weight.t(), out=self._joint)
+        torch.addmm(self._in_bias, self._attention_norm(hidden), self._in, out=self._joint)
         if self._rotation is not None:
-            self._by_head[:2] = self._rotation.turned_at(site, self._by_head[:2])
-        kept[:, :, :, site] = self._by_head[1:]
-        keys, values = kept[:, :, :, : site + 1]
-        attended = scaled_dot_product_attention(self._by_head[0].unsqueeze(2), keys, values)
-        hidden.addmm_(attended.reshape(hidden.shape), layer.out_weight.t())
-        argument = layer.dense_norm(hidden, self._dense_modulated)
-        torch.addmm(layer.first_bias, argument, layer.first_weight.t(), out=self._inner)
-        hidden.addmm_(gelu(self._inner), layer.second_weight.t())
+            self._turned.copy_(self._rotation.turned_at(site, self._turned))
+        self._slots[site].copy_(self._new)
+        keys, values = self._keys.narrow(2, 0, site + 1), self._values.narrow(2, 0, site + 1)
+        attended = scaled_dot_product_attention(self._query, keys, values)
+        hidden.addmm_(attended.reshape(hidden.shape), self._out)
+        torch.addmm(self._first_bias, self._dense_norm(hidden), self._first, out=self._inner)
+        hidden.addmm_(gelu(self._inner), self._second)
 
 
 @final
@@ -217,15 +235,14 @@ class _TransformerSweep(Sweep):
             for layer in network.layers
             if isinstance(layer, _Layer)
         ]
-        self._norm = network.last_norm
-        self._modulated = network.last_norm.modulated(features)
+        self._norm = _NormSweep(network.last_norm, features)
         self._hidden = self.inputs.new_empty(batch, network.spec.width)
 
     def advance(self, site: int) -> None:
         hidden = self._hidden.copy_(self._frontier.advance(site).t())
         for layer in self._layers:
             layer.advance(site, hidden)
-        self._readout.advance(site, self._norm(hidden, self._modulated).t(), self.outputs[site])
+        self._readout.advance(site, self._norm(hidden).t(), self.outputs[site])
 
 
 def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

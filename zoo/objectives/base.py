@@ -17,8 +17,8 @@ class Batch:
     """What one step learns from.
 
     ``num_samples`` are drawn from the model where the loss is an average over it; they belong to ``states``, equal
-    parts in turn.  ``data`` are configurations, shape (batch, *event_shape).  ``images`` are symmetries that the target has
-    and the model has not.
+    parts in turn.  ``data`` are configurations, shape (batch, *event_shape).  ``images`` are symmetries that the target
+    has and the model has not.
     """
 
     num_samples: int

@@ -51,7 +51,7 @@ def _reduced_energy_differences(sampled: Sampled) -> Float[Tensor, "batch site"]
 
 
 def _flipped_energies(sampled: Sampled, flat: Num[Tensor, "batch site"]) -> list[Float[Tensor, " batch"]]:
-    """u of every row with one site changed, for each site."""
+    """The reduced energy of every row with one site changed, for each site."""
     other = 1 - flat if sampled.model.space.spec.kind == "bits" else -flat
     energies = []
     for site in range(flat.shape[1]):

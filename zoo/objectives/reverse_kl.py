@@ -59,7 +59,9 @@ class ReverseKl(Objective):
             difference = (log_prob - log_prob_of_image).detach()
             parts["symmetry_penalty"] = difference.mean()
             f = f + penalty.weight * difference
-            shift = -penalty.weight * (log_prob_of_image.mean() - log_prob_of_image.detach().mean())
+            # <grad ln q(x)> is zero: with it the two cancel sample by sample where q has the symmetry
+            slope = (log_prob - log_prob_of_image).mean()
+            shift = penalty.weight * (slope - slope.detach())
         sampled = Sampled(model, batch.states, x, f, log_prob, penalty)
         value = _GRADIENTS[self.spec.gradient](sampled, self.spec)
         return Loss(value + shift, _relative(-reduced_energy - log_prob.detach(), batch.states.groups), parts)

@@ -13,7 +13,7 @@ TARGET = np.array([0.30, 0.15, 0.05, 0.30, 0.15, 0.05])  # two modes of three st
 def log_weights(of: np.ndarray, model: np.ndarray, seed: int, n: int) -> np.ndarray:
     """Ln p - ln q of ``n`` samples of the distribution ``of``, up to the logarithm of a constant."""
     x = np.random.default_rng(seed).choice(len(of), p=of, size=n)
-    return np.log(TARGET[x]) - np.log(model[x]) + 3.0
+    return np.asarray(np.log(TARGET[x]) - np.log(model[x]) + 3.0)
 
 
 def checked(model: np.ndarray, seed: int = 1) -> ForwardCheck:

@@ -29,10 +29,10 @@ def test_a_chain_is_the_gated_unit_of_torch() -> None:
     given, weight, bias = chain_arguments()
     unit = nn.GRU(3 * WIDTH, WIDTH, dtype=torch.float64)
     with torch.no_grad():
-        unit.weight_ih_l0.copy_(torch.eye(3 * WIDTH))
-        unit.bias_ih_l0.zero_()
-        unit.weight_hh_l0.copy_(weight)
-        unit.bias_hh_l0.copy_(torch.cat([torch.zeros(2 * WIDTH), bias]))
+        unit.get_parameter("weight_ih_l0").copy_(torch.eye(3 * WIDTH))
+        unit.get_parameter("bias_ih_l0").zero_()
+        unit.get_parameter("weight_hh_l0").copy_(weight)
+        unit.get_parameter("bias_hh_l0").copy_(torch.cat([torch.zeros(2 * WIDTH), bias]))
         expected, _ = unit(given.transpose(1, 2))
     torch.testing.assert_close(chain_states(given, weight, bias), expected.transpose(1, 2), check_dtype=False)
 
@@ -45,8 +45,8 @@ def test_a_lattice_follows_its_formula() -> None:
         row, column = divmod(site, COLUMNS)
         left = states[row, column - 1] if column else nothing
         up = states[row - 1, column] if row else nothing
-        r, z, y, n = (weight @ torch.cat([left, up])).split(WIDTH)
-        a_r, a_z, a_y, a_n = a.split(WIDTH)
+        r, z, y, n = torch.split(weight @ torch.cat([left, up]), WIDTH)
+        a_r, a_z, a_y, a_n = torch.split(a, WIDTH)
         update, side = torch.sigmoid(a_z + z), torch.sigmoid(a_y + y)
         new = torch.tanh(a_n + torch.sigmoid(a_r + r) * (n + bias[:, None]))
         expected = (1 - update) * new + update * (side * left + (1 - side) * up)

@@ -6,7 +6,9 @@ import torch
 from tests.conformance.cases import MODEL_SPECS
 from zoo.catalog import build_model
 from zoo.core.random import RandomStream
-from zoo.core.spaces import Bits, Spins
+from zoo.core.spaces import Bits, Spins, build_space
+from zoo.models.autoregressive import Autoregressive
+from zoo.models.made import Made
 from zoo.models.two_valued import TwoValued
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.made import MadeSpec
@@ -36,7 +38,8 @@ class TestBits:
 
 
 def test_spins_are_served_by_a_family_on_bits() -> None:
-    model = TwoValued(build_model(MadeSpec(width=8), BITS, seed=1), SPINS)
+    two = build_space(SpaceSpec(kind="categorical", event_shape=(3, 4), num_values=2))
+    model = TwoValued(Autoregressive(Made(MadeSpec(width=8), two, seed=1)), SPINS)
     s, log_prob = model.sample_and_log_prob(100, RandomStream(2))
     SPINS.validate(s)
     assert torch.allclose(model.log_prob(s), log_prob, rtol=1e-5)
@@ -44,5 +47,5 @@ def test_spins_are_served_by_a_family_on_bits() -> None:
 
 
 def test_both_are_told_as_served() -> None:
-    assert MadeSpec.served_spaces()[:2] == ("spins", "bits")
+    assert MadeSpec.served_spaces() == ("spins", "categorical", "bits")
     assert "lives on reals" in (MadeSpec().unsupported_reason(SpaceSpec(kind="reals", event_shape=(3,))) or "")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from math import log
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ from zoo.specs.objectives import ReverseKlSpec
 from zoo.specs.symmetries import ModelSymmetry
 
 BATCH_SIZE = 8
-NUM_BATCHES = 600
+NUM_BATCHES = 400
 SPECS: tuple[ModelSpec, ...] = (
     MadeSpec(width=6),
     MadeSpec(width=6, symmetry="z2"),
@@ -69,14 +70,17 @@ def test_the_gradient_is_that_of_the_enumerated_loss_within_its_error(spec: Mode
 def test_every_other_baseline_is_unbiased_too(baseline: Baseline) -> None:
     gradients = estimated_gradients(SPECS[0], baseline)
     assert largest_deviation(gradients, exact_gradient(SPECS[0])) < STANDARD_ERRORS
-    assert largest_deviation(gradients, 0.8 * exact_gradient(SPECS[0])) > STANDARD_ERRORS or baseline == "none"
+    assert largest_deviation(gradients, 0.5 * exact_gradient(SPECS[0])) > STANDARD_ERRORS or baseline == "none"
 
 
 def test_the_mean_of_the_whole_batch_shrinks_the_gradient_by_the_declared_factor() -> None:
-    biased, unbiased = (estimated_gradients(SPECS[0], name) for name in ("batch_mean", "leave_one_out"))
-    factor = (BATCH_SIZE - 1) / BATCH_SIZE
-    torch.testing.assert_close(biased, factor * unbiased, rtol=1e-4, atol=1e-6)
-    assert largest_deviation(biased, factor * exact_gradient(SPECS[0])) < STANDARD_ERRORS
+    model, batch = scrambled(SPECS[0]), Batch(2, ising_state())
+    biased, unbiased = (
+        estimates(lambda k, kl=kl: kl(model, batch, RandomStream(21, domain=k)).value, model, NUM_BATCHES)
+        for kl in (ReverseKl(ReverseKlSpec(baseline="batch_mean")), ReverseKl(ReverseKlSpec()))
+    )
+    torch.testing.assert_close(biased, unbiased / 2, rtol=1e-4, atol=1e-6)  # (n - 1) / n for n = 2
+    assert largest_deviation(biased, exact_gradient(SPECS[0]) / 2) < STANDARD_ERRORS
     assert largest_deviation(biased, exact_gradient(SPECS[0])) > STANDARD_ERRORS
 
 
@@ -85,7 +89,7 @@ def spread(baseline: Baseline, num_samples: int) -> float:
     model, state = scrambled(MadeSpec(width=6), scale=0.05), ising_state(beta=1.0)
     objective = ReverseKl(ReverseKlSpec(baseline=baseline))
     batch = Batch(num_samples, state)
-    gradients = estimates(lambda k: objective(model, batch, RandomStream(4, domain=k)).value, model, 200)
+    gradients = estimates(lambda k: objective(model, batch, RandomStream(4, domain=k)).value, model, 150)
     return float(gradients.var(0).sum())
 
 
@@ -121,7 +125,7 @@ def test_the_value_is_the_mean_of_beta_energy_plus_log_prob_and_bounds_beta_f() 
     assert float(loss.value.detach()) == pytest.approx(float(loss.parts["variational_beta_f"]), abs=1e-12)
     assert abs(float(loss.value.detach()) - expected) < 4 * error
     assert expected > exact_beta_f
-    log_z = float(torch.logsumexp(loss.log_weights, 0)) - torch.tensor(20_000.0).log().item()
+    log_z = float(torch.logsumexp(loss.log_weights, 0)) - log(20_000)
     assert log_z == pytest.approx(-exact_beta_f, abs=0.05)
     summed = loss.parts["reduced_energy"] + loss.parts["log_prob"]
     assert float(summed) == pytest.approx(float(loss.parts["variational_beta_f"]), abs=1e-12)
@@ -163,11 +167,12 @@ def test_the_gradient_of_several_states_is_the_average_of_their_own(baseline: Ba
 
 def test_log_weights_of_several_states_are_relative_to_their_own_partition_function() -> None:
     model = conditional()
-    loss = ReverseKl(ReverseKlSpec())(model.at(VALUES.repeat_interleave(500, 0)), Batch(1500, Ensemble(STATES)), RandomStream(2))
-    means = torch.logsumexp(loss.log_weights.view(3, -1), 1) - torch.tensor(500.0).log()
+    view = model.at(VALUES.repeat_interleave(500, 0))
+    loss = ReverseKl(ReverseKlSpec())(view, Batch(1500, Ensemble(STATES)), RandomStream(2))
+    means = torch.logsumexp(loss.log_weights.view(3, -1), 1) - log(500)
     torch.testing.assert_close(means, torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-9)
     one = ReverseKl(ReverseKlSpec())(model.at(VALUES[:1]), Batch(1500, STATES[0]), RandomStream(2))
-    assert abs(float(torch.logsumexp(one.log_weights, 0)) - torch.tensor(1500.0).log().item()) > 1
+    assert abs(float(torch.logsumexp(one.log_weights, 0)) - log(1500)) > 1
 
 
 def enumerated_penalty(model: Model, symmetry: ModelSymmetry, elements: Images) -> Tensor:
@@ -182,11 +187,11 @@ def enumerated_penalty(model: Model, symmetry: ModelSymmetry, elements: Images) 
 def test_the_gradient_of_the_symmetry_penalty_is_that_of_the_enumerated_divergence(symmetry: ModelSymmetry) -> None:
     model, state, elements = scrambled(MadeSpec(width=5)), ising_state(), images([symmetry], spins(SHAPE).spec)
     objective, batch = ReverseKl(ReverseKlSpec(symmetry_penalty=2.0)), Batch(BATCH_SIZE, state, images=elements)
-    gradients = estimates(lambda k: objective(model, batch, RandomStream(31, domain=k)).value, model, 1000)
+    gradients = estimates(lambda k: objective(model, batch, RandomStream(31, domain=k)).value, model, 500)
     bound, penalty = enumerated_loss(model, state), enumerated_penalty(model, symmetry, elements)
-    exact = flat_gradient(bound + 2 * penalty, model)
-    assert largest_deviation(gradients, exact) < STANDARD_ERRORS
-    assert largest_deviation(gradients, flat_gradient(bound + penalty, model)) > STANDARD_ERRORS
+    of_bound, of_penalty = flat_gradient(bound, model), flat_gradient(penalty, model)
+    assert largest_deviation(gradients, of_bound + 2 * of_penalty) < STANDARD_ERRORS
+    assert largest_deviation(gradients, of_bound + of_penalty) > STANDARD_ERRORS
     many = objective(model, Batch(40_000, state, images=elements), RandomStream(1)).parts["symmetry_penalty"]
     assert float(many) == pytest.approx(float(penalty.detach()), rel=0.05)
 
