@@ -173,5 +173,7 @@ def test_what_is_not_known_is_not_looked_at_and_becomes_something_of_the_space()
         assert known.tolist() == [[1, filler], [-1, filler]]
         assert masks.tolist() == [[True, False]] * 2
     assert np.isnan(samples[0, 1])
+    with pytest.raises(InvalidValueError, match="booleans were expected"):
+        as_partly_known(samples, np.array([1, 0]), space)
     with pytest.raises(InvalidValueError, match=r"samples\[0\]\[1\] is missing"):
         as_partly_known(samples, np.array([True, True]), space)

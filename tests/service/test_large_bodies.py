@@ -13,7 +13,7 @@ import pytest
 
 from models_registry.migrate import migrate
 from service.context import Context, build_context
-from service.rest import encoding, inference, targets
+from service.rest import encoding, masked_bodies, targets
 from service.rest.app import build_app
 from service.use_cases import compute_energy, submit_job
 from service.use_cases.off_the_loop import SMALL, off_the_loop
@@ -57,7 +57,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
 
     watch(targets, "parse")
     watch(targets, "array_from_json")
-    watch(inference, "array_from_json")
+    watch(masked_bodies, "array_from_json")
     watch(compute_energy, "as_configurations")
     watch(submit_job, "parse_job")
     watch(encoding, "json_response")

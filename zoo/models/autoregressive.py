@@ -10,7 +10,8 @@ from torch import Tensor
 from zoo.core.models import Completing, ConditionalModel, Model, SequentialDensity
 from zoo.core.random import RandomStream
 from zoo.core.spaces import Space
-from zoo.models.site_network import SiteNetwork, Sweep
+from zoo.models.recorded_sweeps import Conditions, RecordedSweeps, swept
+from zoo.models.site_network import SiteNetwork
 from zoo.models.site_values import Draws, Known
 from zoo.models.threads import single_threaded
 
@@ -19,13 +20,17 @@ from zoo.models.threads import single_threaded
 class Autoregressive(Model, SequentialDensity, Completing):
     """q(x|c) = prod_i q(x_i | x_1..x_{i-1}, c), sites in raster order, with the conditions c fixed.
 
-    ``conditions`` is None, one row for all configurations, or one row for each of a batch.
+    ``conditions`` is None, one row for all configurations, or one row for each of a batch.  On a GPU a sweep over all
+    sites is recorded once for each batch size, in ``recorded``, and launched as one graph.
     """
 
-    def __init__(self, network: SiteNetwork, conditions: Float[Tensor, "row condition"] | None = None) -> None:
+    def __init__(
+        self, network: SiteNetwork, conditions: Conditions = None, recorded: RecordedSweeps | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.conditions = conditions
+        self.recorded = RecordedSweeps() if recorded is None else recorded
 
     @property
     def space(self) -> Space:
@@ -54,15 +59,15 @@ class Autoregressive(Model, SequentialDensity, Completing):
         self, num_samples: int, rng: RandomStream
     ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         """The samples that ``sample`` draws and their ln q, from the same pass; without gradient."""
-        x, sweep = self._swept(num_samples, rng)
-        return x, self._site_log_prob(sweep, x).sum(1)
+        x, outputs = self._swept(num_samples, rng)
+        return x, self._site_log_prob(outputs, x).sum(1)
 
     def propose(
         self, known: Num[Tensor, "batch *event"], mask: Bool[Tensor, "batch *event"], rng: RandomStream
     ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         """Missing sites drawn in order, each given all that is fixed before it: ln w = sum over known sites of ln q."""
-        x, sweep = self._swept(len(known), rng, Known(known, mask))
-        return x, (self._site_log_prob(sweep, x) * mask.flatten(1)).sum(1)
+        x, outputs = self._swept(len(known), rng, Known(known, mask))
+        return x, (self._site_log_prob(outputs, x) * mask.flatten(1)).sum(1)
 
     def is_exact(self, mask: Bool[Tensor, "batch *event"]) -> Bool[Tensor, " batch"]:
         """Whether every known site comes before every missing one."""
@@ -71,21 +76,21 @@ class Autoregressive(Model, SequentialDensity, Completing):
 
     def _swept(
         self, num_samples: int, rng: RandomStream, known: Known | None = None
-    ) -> tuple[Num[Tensor, "batch *event"], Sweep]:
-        """The values drawn in a sweep over all sites, and the sweep."""
+    ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, "site parameter batch"]]:
+        """The values drawn in a sweep over all sites, and the parameters they were drawn with."""
         network = self.network
         with torch.inference_mode(), single_threaded():
             draws = network.values.draws(num_samples, self.space.num_sites, rng, network.like, known)
-            sweep = network.sweep(num_samples, network.features(self.conditions))
-            for site in range(self.space.num_sites):
-                sweep.advance(site)
-                draws.draw(site, sweep.outputs[site], sweep.inputs[site])
-            drawn = draws.configurations()
-        return drawn.clone().reshape(num_samples, *self.space.event_shape), sweep
+            recorded = network.like.is_cuda and known is None
+            sweep = self.recorded.swept if recorded else swept
+            values, outputs = sweep(network, draws, num_samples, self.conditions)
+        return values.clone().reshape(num_samples, *self.space.event_shape), outputs
 
-    def _site_log_prob(self, sweep: Sweep, x: Num[Tensor, "batch *event"]) -> Float[Tensor, "batch site"]:
+    def _site_log_prob(
+        self, outputs: Float[Tensor, "site parameter batch"], x: Num[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch site"]:
         with torch.no_grad(), single_threaded():
-            return self.network.values.log_prob(sweep.outputs.permute(2, 0, 1), x)
+            return self.network.values.log_prob(outputs.permute(2, 0, 1), x)
 
 
 @final
@@ -95,6 +100,7 @@ class ConditionalAutoregressive(ConditionalModel):
     def __init__(self, network: SiteNetwork) -> None:
         super().__init__()
         self.network = network
+        self._recorded = RecordedSweeps()
 
     @property
     def space(self) -> Space:
@@ -108,7 +114,7 @@ class ConditionalAutoregressive(ConditionalModel):
 
     def at(self, values: Float[Tensor, "row condition"]) -> Autoregressive:
         """The model with conditions ``values``, one row for all configurations or one for each of a batch."""
-        return Autoregressive(self.network, values)
+        return Autoregressive(self.network, values, self._recorded)
 
 
 def sample_by_full_passes(

@@ -159,5 +159,8 @@ class _MixtureDraws(Draws):
         self._drawn[site] = value
         torch.div(value, self._values.scale, out=channels[0])
 
+    def numbers(self) -> tuple[Tensor, ...]:
+        return self._normals, self._levels
+
     def configurations(self) -> Num[Tensor, "batch site"]:
         return self._drawn.t().contiguous()

@@ -15,6 +15,7 @@ from zoo.specs.errors import InvalidValueError
 from zoo.specs.models.autoregressive import AutoregressiveSpec
 
 PackedT = TypeVar("PackedT")
+WeightsKey = tuple[tuple[int, int], ...]
 
 
 class Sweep(ABC):
@@ -81,6 +82,17 @@ def discrete_values(spec: AutoregressiveSpec, space: Space) -> SiteValues:
     return CategoricalValues(space.spec.num_values)
 
 
+def is_frozen(network: nn.Module) -> bool:
+    """Whether no weight needs a gradient."""
+    return not any(p.requires_grad for p in network.parameters())
+
+
+def weights_key(network: nn.Module) -> WeightsKey:
+    """What is the same as long as the weights lie where they are and, where they are frozen, are what they are."""
+    frozen = is_frozen(network)
+    return tuple((p.data_ptr(), p._version if frozen and not p.is_inference() else 0) for p in network.parameters())
+
+
 @final
 class Packed(Generic[PackedT]):
     """What sweeps make of the weights of a network; kept while the weights are frozen, else made anew for each sweep.
@@ -90,15 +102,15 @@ class Packed(Generic[PackedT]):
     """
 
     def __init__(self) -> None:
-        self._key: tuple[tuple[int, int], ...] | None = None
+        self._key: WeightsKey | None = None
         self._packed: PackedT | None = None
 
     def get(self, network: nn.Module, make: Callable[[], PackedT]) -> PackedT:
         """What ``make`` returns for the weights as they are; without gradient."""
-        if any(p.requires_grad for p in network.parameters()):
+        if not is_frozen(network):
             with torch.no_grad():
                 return make()
-        key = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in network.parameters())
+        key = weights_key(network)
         if self._packed is None or key != self._key:
             with torch.no_grad():
                 self._packed = make()

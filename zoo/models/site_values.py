@@ -21,6 +21,10 @@ class Draws(ABC):
         """Draw the values of ``site`` from the distribution of these parameters; ``channels`` is what they enter as."""
 
     @abstractmethod
+    def numbers(self) -> tuple[Tensor, ...]:
+        """The memory of the random numbers: those of other draws, written there, give the values of those draws."""
+
+    @abstractmethod
     def configurations(self) -> Num[Tensor, "batch site"]:
         """All values, in the dtype of the space, once every site has been drawn."""
 
@@ -110,7 +114,7 @@ class _SpinDraws(Draws):
         self._thresholds = thresholds
         self._one = thresholds.new_ones(())
         self._first = torch.ones_like(thresholds[0])
-        self._drawn: list[Tensor] = []
+        self._drawn: dict[int, Tensor] = {}
         if quotient:
             self._first = torch.copysign(self._first, -thresholds[0])
             thresholds *= self._first
@@ -119,10 +123,13 @@ class _SpinDraws(Draws):
     def draw(self, site: int, parameters: Float[Tensor, "1 batch"], channels: Float[Tensor, "1 batch"]) -> None:
         above = self._thresholds[site].neg_().add_(parameters[0])
         torch.copysign(self._one, above, out=channels[0])
-        self._drawn.append(channels[0])
+        self._drawn[site] = channels[0]
+
+    def numbers(self) -> tuple[Tensor, ...]:
+        return self._thresholds, self._first
 
     def configurations(self) -> Num[Tensor, "batch site"]:
-        return (torch.stack(self._drawn) * self._first).to(torch.int8).t().contiguous()
+        return (torch.stack(list(self._drawn.values())) * self._first).to(torch.int8).t().contiguous()
 
 
 @final
@@ -170,6 +177,9 @@ class _CategoricalDraws(Draws):
             value = torch.where(mask[site], values[site], value)
         self._drawn[site] = value
         channels.zero_().scatter_(0, value.unsqueeze(0), 1.0)
+
+    def numbers(self) -> tuple[Tensor, ...]:
+        return (self._uniforms,)
 
     def configurations(self) -> Num[Tensor, "batch site"]:
         return self._drawn.to(torch.uint8).t().contiguous()

@@ -65,7 +65,7 @@ def test_channels_are_the_encoding_of_what_was_drawn(
     x, channels = drawn(values, parameters_of(values), RandomStream(6))
     assert torch.equal(channels, values.encode(x))
     assert channels.shape == (NUM, SITES, values.num_channels)
-    assert len(channels.unique(dim=0)) > 1
+    assert not torch.equal(channels, channels[:1].expand_as(channels))
 
 
 @every_case
@@ -103,7 +103,7 @@ def test_a_quotient_keeps_known_spins_whatever_the_first_one_is(first: int) -> N
     x, channels = drawn(values, parameters_of(values), RandomStream(6), Known(given, mask))
     assert torch.equal(x[:, ::2], given[:, ::2])
     assert torch.equal(channels, values.encode(x))
-    assert len(x[:, 1].unique()) == 2
+    assert set(x[:, 1].tolist()) == {-1, 1}
 
 
 def test_logits_far_out_give_finite_log_probabilities_and_certain_draws() -> None:

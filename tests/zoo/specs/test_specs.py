@@ -13,6 +13,7 @@ from zoo.specs.arrays import as_configurations
 from zoo.specs.errors import HelmholtzError, InvalidValueError
 from zoo.specs.estimate import Estimate, ExactReference
 from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.conditions import ConditionOn
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.requests import SampleRequest
@@ -135,6 +136,69 @@ def test_models_say_why_they_cannot_live_on_a_space() -> None:
     assert "2D lattice" in str(PixelCnnSpec().unsupported_reason(chain))
     assert MadeSpec().unsupported_reason(SpaceSpec(kind="bits", event_shape=(4,))) is None
     assert "reals" in str(MadeSpec().unsupported_reason(SpaceSpec(kind="reals", event_shape=(4,))))
+
+
+SYMMETRIC: list[tuple[dict[str, Any], SpaceSpec, str | None]] = [
+    ({"symmetry": "z2"}, SpaceSpec(kind="bits", event_shape=(4,)), None),
+    ({"symmetry": ["z2", "lattice_translation"]}, SpaceSpec(kind="spins", event_shape=(16, 16)), None),
+    ({"symmetry": "z2"}, SpaceSpec(kind="categorical", event_shape=(4,), num_values=3), "categorical values have none"),
+    ({"symmetry": "lattice_translation"}, SpaceSpec(kind="spins", event_shape=(50, 50)), "means 2500 images; at most"),
+    (
+        {"symmetry": ["lattice_translation", "lattice_point_group"]},
+        SpaceSpec(kind="spins", event_shape=(17, 17)),
+        "means 2312 images; at most 2048",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "space", "why"), SYMMETRIC, ids=str)
+def test_symmetries_must_mean_something_and_be_few(fields: dict[str, Any], space: SpaceSpec, why: str | None) -> None:
+    reason = MadeSpec.model_validate(fields).unsupported_reason(space)
+    assert reason is None if why is None else why in str(reason)
+
+
+def test_symmetries_are_one_or_a_list_of_different_ones() -> None:
+    assert MadeSpec().symmetries == ()
+    assert MadeSpec(symmetry="z2").symmetries == ("z2",)
+    both = MadeSpec.model_validate({"symmetry": ["z2", "lattice_point_group"]})
+    assert both.symmetries == ("z2", "lattice_point_group")
+    assert both.averaged_symmetries == ("lattice_point_group",)
+    for wrong in (["z2", "z2"], [], ["none"], "rotation"):
+        with pytest.raises(ValidationError, match=r"symmetry"):
+            MadeSpec.model_validate({"symmetry": wrong})
+
+
+CONDITIONS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
+    ({"beta": [0.2, 1]}, {"kind": "ising", "shape": [4]}, None),
+    ({"beta": [0.2, 1], "h": [-1, 1], "J": [0.5, 2]}, {"kind": "ising", "shape": [4]}, None),
+    ({"label": 3}, {"kind": "ising", "shape": [4]}, None),
+    ({"h": [-1, 1]}, {"kind": "potts", "shape": [4], "q": 3}, "has no such parameter"),
+    ({"label": 3, "beta": [0.2, 1]}, {"kind": "ising", "shape": [4]}, "choose one"),
+    ({"beta": [0.2, 1]}, {"kind": "phi4", "shape": [4], "mass_squared": 1, "coupling": 1}, None),
+    ({"beta": [0.2, 1]}, {"kind": "dual_ising", "shape": [2, 2], "beta": 0.3}, "holds the temperature already"),
+]
+
+
+@pytest.mark.parametrize(("conditions", "target", "why"), CONDITIONS, ids=str)
+def test_conditions_are_parameters_that_the_target_has(
+    conditions: dict[str, Any], target: dict[str, Any], why: str | None
+) -> None:
+    reason = ConditionOn.model_validate(conditions).unsupported_reason(type_of_target.validate_python(target))
+    assert reason is None if why is None else why in str(reason)
+
+
+@pytest.mark.parametrize("wrong", [{"beta": [1, 0.2]}, {"h": [1, 1]}, {"beta": [-1, 1]}, {"label": 1}, {"T": [1, 2]}])
+def test_a_range_goes_from_its_lowest_value_to_its_highest(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ConditionOn.model_validate(wrong)
+
+
+def test_distances_outside_a_range_are_in_units_of_its_width() -> None:
+    conditions = ConditionOn(beta=(0.2, 1.0), h=(-1.0, 1.0))
+    assert conditions.names == ("beta", "h")
+    assert conditions.distance_outside({"beta": 0.5, "h": 1.0}) == {}
+    assert conditions.distance_outside({"beta": 1.2, "h": -1.5}) == pytest.approx({"beta": 0.25, "h": 0.25})
+    assert conditions.values_of(IsingSpec(shape=(4,), beta=2.0, h=0.5)) == {"h": 0.5}
 
 
 @pytest.mark.parametrize(
