@@ -62,7 +62,7 @@ def test_the_curl_lines_are_answered(code: str, python_output: str, tmp_path: Pa
 
 
 def test_the_command_lines_do_what_they_say(code: str, tmp_path: Path) -> None:
-    script = next(block for block in blocks("bash", code) if "helmholtz train" in block)
+    script = next(block for block in blocks("bash", code) if "--publish tiny" in block)
     output = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
     assert "tiny version" in output
     assert "sigma" in output
@@ -75,6 +75,14 @@ def test_the_systems_answer_on_the_command_line(code: str, tmp_path: Path) -> No
     assert "-17.883333671" in output  # of twenty spins that all interact, at beta = 1
     assert "sampler" in output
     assert "digits" in output
+
+
+def test_the_models_answer_on_the_command_line(code: str, tmp_path: Path) -> None:
+    script = next(block for block in blocks("bash", code) if "helmholtz curve" in block)
+    output = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
+    assert "ising-by-beta version" in output
+    assert "heat capacity" in output.lower()
+    assert "digits version" in output
 
 
 def test_the_readme_says_only_commands_that_exist() -> None:

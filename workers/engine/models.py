@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from models_registry.artifacts import unpack
 from models_registry.versions import VersionRecord, Versions
+from workers.published_weights import load_weights
 from zoo.catalog import APPROXIMATIONS, AnyModel, AnyTarget, build, build_equations, states_of
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
@@ -119,11 +120,11 @@ class WarmModels:
         target = None if record.target is None else _TARGETS.validate_python(record.target)
         space = build_space(SpaceSpec.model_validate(record.space) if target is None else target.space)
         spec, state_at = _MODELS.validate_python(record.model_spec), None if target is None else states_of(target)
-        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
         if type(spec) in APPROXIMATIONS:
+            tensors = {name: torch.tensor(array) for name, array in arrays.items()}
             return WarmModel(record, None, state_at, _approximation(spec, tensors, record.seed))
         model = build(spec, space, seed=0)
-        model.load_state_dict(tensors)
+        load_weights(model, arrays, f"version {record.version} of {record.model!r}")
         model.eval().requires_grad_(requires_grad=False)
         return WarmModel(record, model.to(self._device), state_at)
 

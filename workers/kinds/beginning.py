@@ -1,13 +1,12 @@
 """Fine-tuning: a model that begins with the weights of a version."""
 
-import torch
-
 from models_registry.artifacts import unpack
 from models_registry.database import Database
 from models_registry.versions import Versions
 from workers.jobs.beginnings import beginning_reason
 from workers.jobs.specs import TrainJobSpec
 from workers.kinds.base import JobContext
+from workers.published_weights import load_weights
 from zoo.specs.errors import InvalidValueError
 from zoo.training.problem import Trainable
 
@@ -18,6 +17,7 @@ def take_first_weights(context: JobContext, spec: TrainJobSpec, model: Trainable
     Raises:
         NotFoundError: the version has been deleted.
         InvalidValueError: its model or its space is another one.
+        StateConflictError: its weights are those of another release.
         CorruptArtifactError: its weights do not have the digest that it was published with.
     """
     if spec.init_from is None:
@@ -31,4 +31,4 @@ def take_first_weights(context: JobContext, spec: TrainJobSpec, model: Trainable
         arrays, _ = unpack(versions.read_weights(record))
     finally:
         database.dispose()
-    model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+    load_weights(model, arrays, f"version {record.version} of {record.model!r}")

@@ -24,8 +24,8 @@ class PixelCnn(SiteNetwork):
     is the kernel of the first row s_0 in each later row, where a periodic lattice closes.  Both have a last channel d
     that goes to the output directly.  Each site has its own embedding e and readout w, which tell the first row from
     the others.  The kernels W_l reach ``half_kernel`` taps up and as far to each side, and hold only their causal taps:
-    the rows above, and the current row up to the site itself.  With ``dilated`` the taps of W_l are 2^(l-1) sites apart;
-    without ``residual`` the term h_l is left out.  Conditions scale and shift the argument of every tanh, and d.
+    the rows above, and the current row up to the site itself.  With ``dilated`` the taps of W_l are 2^(l-1) sites
+    apart; without ``residual`` the term h_l is left out.  Conditions scale and shift the argument of every tanh, and d.
 
     A configuration costs O(N^(3/2)) in the first layer, whose channels are few, and O(N) in the others.
     ``memory_format`` is the layout of the convolutions in ``forward``; it changes their speed, not their result.

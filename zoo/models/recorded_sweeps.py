@@ -39,7 +39,7 @@ def swept(network: SiteNetwork, draws: Draws, num_samples: int, conditions: Cond
 
 def cuda_graph(run: Run) -> Run:
     """What launches the operations of ``run`` as one graph, on the memory that they used when they were recorded."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(_WARM_UPS):
