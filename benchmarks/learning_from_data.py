@@ -47,7 +47,7 @@ DIGIT_MODELS: dict[str, AutoregressiveSpec] = {
     "made": MadeSpec(width=256),
     "pixelcnn": PixelCnnSpec(width=24, depth=3),
     "rnn": RnnSpec(width=64),
-    "transformer": TransformerSpec(width=32),
+    "transformer": TransformerSpec(width=32, heads=8),
 }
 CIRCUIT = BitstringsDataSpec(qubits=12, depth=24, circuit_seed=1, n=500_000, seed=2)
 CIRCUIT_TRAINING = TrainingSpec(

@@ -18,6 +18,7 @@ from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.base import TargetSpec
 
 _FAMILIES: dict[str, type[ModelSpec]] = {tag_of(spec): spec for spec in FAMILIES}
+_FAR = 100.0  # widths outside, from which their number says nothing more
 _ROUNDING = 1e-9  # of a distance in units of a range's width
 
 
@@ -108,9 +109,8 @@ def resolve_condition(record: VersionRecord, asked: Mapping[str, float], beta_pa
         elif name == "label" and not _is_class(given[name], condition_on):
             why = f"{given[name]:g} is no class"
         elif (distance := outside.get(name, 0.0)) > TOLERATED_FRACTION + _ROUNDING:
-            why = (
-                f"{given[name]:g} is outside by {distance:.0%} of the width, and {TOLERATED_FRACTION:.0%} is tolerated"
-            )
+            how_far = f"outside by {distance:.0%} of the width" if distance < _FAR else "far outside"
+            why = f"{given[name]:g} is {how_far}, and {TOLERATED_FRACTION:.0%} of the width is tolerated"
         if why is not None:
             path, allowed = beta_path if name == "beta" else f"condition.{name}", _expected(condition_on, name)
             message = f"{why}; {allowed} was expected"

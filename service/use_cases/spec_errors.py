@@ -152,6 +152,8 @@ def _allowed(details: ErrorDetails) -> str | None:
         return None
     words, length = found[0]
     of, unit = ("text", "character") if details["type"].startswith("string") else ("a list", "value")
+    if isinstance(details["input"], dict):
+        of, unit = "an object", "field"
     return f"{of} of {words} {length} {unit}{'' if length == 1 else 's'}"
 
 

@@ -81,6 +81,11 @@ def test_bounds_are_whole_where_they_are() -> None:
     assert errors == [("seed", "at most 9007199254740991")]
 
 
+def test_an_object_with_too_many_fields_is_not_called_a_list() -> None:
+    _, errors = told(parse, SampleRequest, {"n": 1, "condition": {f"x{k}": 1.0 for k in range(17)}})
+    assert errors == [("condition", "an object of at most 16 fields")]
+
+
 def test_errors_are_few_however_many_there_are() -> None:
     _, errors = told(parse, SampleRequest, {"n": 1} | {f"a{i}": i for i in range(1000)})
     assert len(errors) == 20

@@ -52,9 +52,12 @@ def free_energy(engine: "Engine", payload: Part) -> Iterator[Part | None]:
             yield {"progress": {"num_samples": done, "fraction": done / n}}
         yield from search.remaining()
     log_weights = np.concatenate(drawn.log_weights)
-    bound = variational_beta_f(log_weights)
-    estimate = bound if payload["method"] == "variational" else importance_beta_f(log_weights)
-    answer = {"estimate": _plain(estimate), "upper_bound": _plain(bound)}
+    if payload["method"] != "variational" and np.isneginf(log_weights).any():  # the bound is infinite
+        answer = {"estimate": _plain(importance_beta_f(log_weights)), "upper_bound": None}
+    else:
+        bound = variational_beta_f(log_weights)
+        estimate = bound if payload["method"] == "variational" else importance_beta_f(log_weights)
+        answer = {"estimate": _plain(estimate), "upper_bound": _plain(bound)}
     yield answer | ({"exact": search.answers[0]} if seconds else {})
 
 

@@ -36,6 +36,9 @@ def _checked(validate: Callable[[str], str]) -> Callable[[str], str]:
     return check
 
 
+MIN_CONTROL_VARIATE_BATCH = 6
+"""Samples that a control variate needs: three to fit two numbers for each site, in both halves of a batch."""
+
 ModelName = Annotated[str, AfterValidator(_checked(validate_model_name))]
 DatasetName = Annotated[str, AfterValidator(_checked(validate_dataset_name))]
 AliasName = Annotated[str, AfterValidator(_checked(validate_alias_name))]
@@ -254,6 +257,26 @@ class TrainJobSpec(JobSpec):
             return (
                 f"objective.gradient 'path_wise' moves samples along forces, and target {self.target.kind!r} lives on "
                 f"{self.target.space.kind}, whose values jump; use 'score_function'"
+            )
+        return self._control_variate_reason(reverse_kl)
+
+    def _control_variate_reason(self, reverse_kl: ReverseKlSpec) -> str | None:
+        """Why the baseline that is fitted for each site cannot be, or None when it can or is not asked for."""
+        if (reverse_kl.gradient, reverse_kl.baseline) != ("score_function", "control_variate"):
+            return None
+        if self.training.batch_size < MIN_CONTROL_VARIATE_BATCH:
+            return (
+                f"objective.baseline 'control_variate' is fitted to half of a batch; training.batch_size is "
+                f"{self.training.batch_size}, and at least {MIN_CONTROL_VARIATE_BATCH} was expected"
+            )
+        if not isinstance(self.model, AutoregressiveSpec) or self.target is None:
+            return None
+        on_reals = not self.target.space.is_discrete
+        averaged = self.model.symmetries if on_reals else self.model.averaged_symmetries
+        if averaged:
+            return (
+                f"objective.baseline 'control_variate' needs a likelihood that is a product over sites, and with "
+                f"symmetry {averaged[0]!r} it is an average over images; use 'leave_one_out', or leave the symmetry out"
             )
         return None
 

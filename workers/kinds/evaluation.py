@@ -72,11 +72,18 @@ def evaluate(model: Model, state: ThermodynamicState, seed: int) -> dict[str, An
 
 
 def estimates(log_weights: Float64[np.ndarray, " sample"]) -> dict[str, Any]:
-    """The variational bound and the importance-weighted estimate from samples of the model."""
-    bound, estimate = variational_beta_f(log_weights), importance_beta_f(log_weights)
-    return {
-        "variational_beta_f": bound.value,
-        "standard_error": bound.standard_error,
+    """The variational bound and the importance-weighted estimate from samples of the model.
+
+    Where the target has infinite energies and the model draws such configurations, the bound is infinite and left out;
+    where it draws nothing else, so is the estimate.
+    """
+    impossible = np.isneginf(log_weights)
+    if impossible.all():
+        return {"effective_sample_fraction": 0.0, "num_samples": len(log_weights)}
+    bound = None if impossible.any() else variational_beta_f(log_weights)
+    estimate = importance_beta_f(log_weights)
+    bounds = {} if bound is None else {"variational_beta_f": bound.value, "standard_error": bound.standard_error}
+    return bounds | {
         "importance_beta_f": estimate.value,
         "importance_standard_error": estimate.standard_error,
         "effective_sample_fraction": estimate.effective_sample_fraction,

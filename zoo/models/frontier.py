@@ -13,16 +13,19 @@ from zoo.models.site_values import SiteValues
 from zoo.models.triangular import TriangularProduct
 from zoo.models.weights import normal_parameter
 
+LONGEST_ROW = 64
+"""Sites of the longest chain that is one row."""
+
 
 @final
 class Frontier(nn.Module):
     """g_i = K u_i + F_r v_i, linear in the frontier u_i between known and unknown sites and in the first row v_i.
 
-    A row is what the first axis of the event counts: a row of a square lattice, a plane of a cubic one, a site of a
-    chain.  It has L sites.  u_i are the last L sites before i, the latest of each column: what nearest neighbours let a
-    site depend on.  v_i is the first row, where a periodic lattice closes, with a kernel F_r of its own for each later
-    row r.  Both kernels know columns by their distance to that of i, modulo L; K tells the sites of i's own row from
-    those of the row above.
+    A row is what the first axis of the event counts: a row of a square lattice, a plane of a cubic one.  A short chain
+    is one row, so that each site is told of all earlier ones; of a long chain every site is a row.  A row has L sites.
+    u_i are the last L sites before i, the latest of each column: what nearest neighbours let a site depend on.  v_i is
+    the first row, where a periodic lattice closes, with a kernel F_r of its own for each later row r.  Both kernels know
+    columns by their distance to that of i, modulo L; K tells the sites of i's own row from those of the row above.
     """
 
     _offsets: Tensor
@@ -30,7 +33,8 @@ class Frontier(nn.Module):
 
     def __init__(self, space: Space, values: SiteValues, units: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.rows = space.event_shape[0]
+        is_short_chain = len(space.event_shape) == 1 and space.num_sites <= LONGEST_ROW
+        self.rows = 1 if is_short_chain else space.event_shape[0]
         self.columns = space.num_sites // self.rows
         self.channels, self.units = values.num_channels, units
         scale = (2 * self.columns) ** -0.5
