@@ -20,7 +20,7 @@ from service.use_cases.resolve import (
     resolve_version,
     space_of,
 )
-from zoo.specs.arrays import Array, as_configurations
+from zoo.specs.arrays import Array, as_model_inputs
 from zoo.specs.errors import CapabilityMissingError, FieldError, InvalidValueError
 from zoo.specs.masks import Mask
 from zoo.specs.requests import LogLikelihoodOptions
@@ -87,7 +87,7 @@ async def _of_configurations(
     operation = "class_log_likelihood" if over_classes else "log_likelihood"
     how = {"class_probabilities": _class_probabilities(record)} if over_classes else {"condition": condition.values}
     space = space_of(record)
-    configurations = await off_the_loop(asked.samples.nbytes, as_configurations, asked.samples, space)
+    configurations = await off_the_loop(asked.samples.nbytes, as_model_inputs, asked.samples, space)
     check_samples(len(configurations), space, context.settings)
     payload = {"model": record.model, "version": record.version, "samples": configurations} | how
     parts = [part async for part in context.engine.ask(operation, payload, seconds)]

@@ -12,7 +12,7 @@ from service.context import Context
 from service.limits import check_samples, check_target
 from service.use_cases.specs import parse
 from zoo.catalog import build_dataset
-from zoo.specs.arrays import as_configurations
+from zoo.specs.arrays import as_model_inputs
 from zoo.specs.base import Spec
 from zoo.specs.datasets import BuiltinSpec, LabelledSamples
 from zoo.specs.errors import FieldError, InvalidValueError
@@ -91,7 +91,7 @@ def checked(context: Context, upload: Upload) -> LabelledSamples:
     space = _space(upload.space, samples)
     check_target(space, context.settings, "samples")
     check_samples(len(samples), space, context.settings)
-    return LabelledSamples(space, as_configurations(samples, space), _labels(upload.labels, len(samples)))
+    return LabelledSamples(space, as_model_inputs(samples, space), _labels(upload.labels, len(samples)))
 
 
 def _space(asked: UploadSpace, samples: Array) -> SpaceSpec:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from models_registry.datasets import validate_dataset_name
 from models_registry.names import validate_alias_name, validate_model_name
@@ -74,7 +74,16 @@ class DatasetSource(Spec):
     """Its id."""
 
 
-DataSource = DatasetSource | AnyBuiltin
+def _source_tag(data: object) -> str:
+    """Which of the two a source is meant to be: only datasets have a field ``dataset``."""
+    has = data if isinstance(data, dict) else getattr(data, "__dict__", {})
+    return "stored data" if "dataset" in has else "builtin data"
+
+
+DataSource = Annotated[
+    Annotated[DatasetSource, Tag("stored data")] | Annotated[AnyBuiltin, Tag("builtin data")],
+    Discriminator(_source_tag),
+]
 
 
 class InitFrom(Spec):

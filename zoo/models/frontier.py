@@ -24,8 +24,8 @@ class Frontier(nn.Module):
     A row is what the first axis of the event counts: a row of a square lattice, a plane of a cubic one.  A short chain
     is one row, so that each site is told of all earlier ones; of a long chain every site is a row.  A row has L sites.
     u_i are the last L sites before i, the latest of each column: what nearest neighbours let a site depend on.  v_i is
-    the first row, where a periodic lattice closes, with a kernel F_r of its own for each later row r.  Both kernels know
-    columns by their distance to that of i, modulo L; K tells the sites of i's own row from those of the row above.
+    the first row, where a periodic lattice closes, with a kernel F_r of its own for each later row r.  Both kernels
+    know columns by their distance to that of i, modulo L; K tells the sites of i's own row from those of the row above.
     """
 
     _offsets: Tensor

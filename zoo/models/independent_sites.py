@@ -11,6 +11,7 @@ from zoo.core.models import Completing, ConditionalModel, IndependentSites, Mode
 from zoo.core.random import RandomStream
 from zoo.core.spaces import Space
 from zoo.models.site_network import SiteNetwork
+from zoo.models.site_values import levels
 from zoo.models.threads import single_threaded
 
 
@@ -78,7 +79,7 @@ class ProductModel(Model, IndependentSites, Completing):
         """Samples, and the log-odds that they were drawn with."""
         with torch.no_grad(), single_threaded():
             log_odds = self.log_odds()
-            uniforms = rng.uniforms(num_samples, self.space.num_sites, log_odds.device)
+            uniforms = levels(num_samples, self.space.num_sites, rng, log_odds.device)
             upper = uniforms.double() < torch.sigmoid(log_odds.double())
             drawn = upper.to(torch.uint8) if self.space.spec.kind == "bits" else 2 * upper.to(torch.int8) - 1
             return drawn.reshape(num_samples, *self.space.event_shape), log_odds

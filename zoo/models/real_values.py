@@ -96,7 +96,7 @@ class MixtureValues(ContinuousValues):
         first, second, third = rng.uniforms(num_samples, 3 * num_sites, like.device).double().t().chunk(3)
         resolution = 2.0**-_UNIFORM_BITS
         normals = ndtri(first + (second + resolution / 2) * resolution)
-        return _MixtureDraws(self, normals.contiguous(), third.contiguous(), known)
+        return _MixtureDraws(self, normals.contiguous(), third.clamp_min(resolution / 2).contiguous(), known)
 
     def drawn(
         self, parameters: Float[Tensor, "batch parameter"], normal: Float64[Tensor, " batch"], level: Tensor

@@ -10,6 +10,8 @@ from torch.nn.functional import log_softmax, logsigmoid, one_hot
 
 from zoo.core.random import RandomStream
 
+_HALF_CELL = 2.0**-25  # a float32 uniform has 24 bits
+
 
 class Draws(ABC):
     """The values of a batch being drawn, site by site in order; all random numbers were made beforehand."""
@@ -55,6 +57,15 @@ class SiteValues(ABC):
         """Values to be drawn with the numbers of ``rng``: row i depends on ``rng`` and i alone; known ones are kept."""
 
 
+def levels(num_samples: int, num_sites: int, rng: RandomStream, device: torch.device) -> Float[Tensor, "sample site"]:
+    """The float32 uniforms of ``rng``, with 2^-25 where they are 0: the middle of the cell [0, 2^-24) that 0 stands for.
+
+    The number 0 lies below any probability.  One number in 2^24 would draw a value to which the model gives, say,
+    e^-50, and its importance weight could outweigh all others.
+    """
+    return rng.uniforms(num_samples, num_sites, device).clamp_min(_HALF_CELL)
+
+
 @final
 class Known:
     """Partly known configurations: the values where ``mask`` is True are given."""
@@ -95,7 +106,7 @@ class SpinValues(SiteValues):
         self, num_samples: int, num_sites: int, rng: RandomStream, like: Tensor, known: Known | None = None
     ) -> Draws:
         """Spin i of sample b is +1 when uniform (b, i) of ``rng`` is below q(s_i = +1 | earlier)."""
-        uniforms = rng.uniforms(num_samples, num_sites, like.device).double()
+        uniforms = levels(num_samples, num_sites, rng, like.device).double()
         # a uniform u is below sigmoid(x) exactly when ln u/(1 - u) is below x
         thresholds = torch.logit(uniforms).to(like.dtype).t().contiguous()
         if known is not None:
@@ -154,7 +165,7 @@ class CategoricalValues(SiteValues):
         self, num_samples: int, num_sites: int, rng: RandomStream, like: Tensor, known: Known | None = None
     ) -> Draws:
         """Value i of sample b is the first whose cumulative probability exceeds uniform (b, i) of ``rng``."""
-        uniforms = rng.uniforms(num_samples, num_sites, like.device).t().contiguous()
+        uniforms = levels(num_samples, num_sites, rng, like.device).t().contiguous()
         return _CategoricalDraws(uniforms, self.num_channels, known)
 
 

@@ -15,6 +15,7 @@ Inside = NDArray[np.bool_]
 CENTER_TOLERANCE = 1e-4
 """Largest distance of a centre of mass from the origin, relative to the largest coordinate (or to 1): float32 sums."""
 
+_LARGEST = float(np.finfo(np.float32).max)
 _ROUNDING = 1 + 1e-6  # pi is below its own float32; what lies this far out is wrapped
 
 
@@ -46,6 +47,24 @@ def as_configurations(array: Array, space: SpaceSpec, name: str = "samples") -> 
     if space.kind == "torus":
         return _wrapped(kept, np.array(pi))
     return kept if space.box is None else _wrapped(kept, np.array(space.box) / 2)
+
+
+def as_model_inputs(array: Array, space: SpaceSpec, name: str = "samples") -> Array:
+    """``as_configurations``, of numbers that a network of float32 can be given.
+
+    Raises:
+        InvalidValueError: as ``as_configurations``, or a number beyond the largest float32, naming the first offender.
+    """
+    configurations = as_configurations(array, space, name)
+    if space.is_discrete or configurations.dtype == np.float32:
+        return configurations
+    inside = np.abs(configurations) <= _LARGEST
+    if not inside.all():
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmin(inside)), inside.shape))
+        path = name + "".join(f"[{i}]" for i in index)
+        allowed = f"numbers of modulus at most {_LARGEST:.3g}"
+        _refuse(path, f"is {configurations[index]:.3g}; networks compute in float32, {allowed} were expected", allowed)
+    return configurations
 
 
 def _wrapped(x: Array, half: NDArray[np.float64]) -> Array:

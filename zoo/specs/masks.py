@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.specs.arrays import Array, as_configurations
+from zoo.specs.arrays import Array, as_configurations, as_model_inputs
 from zoo.specs.errors import FieldError, InvalidValueError
 from zoo.specs.spaces import SpaceSpec
 
@@ -34,7 +34,7 @@ def as_partly_known(samples: Array, mask: Array, space: SpaceSpec) -> tuple[Arra
         _refuse(path, "is missing (null or NaN), and its mask is true; give its value, or make its mask false", None)
     filled = samples.copy()
     filled[~known] = 1 if space.kind == "spins" else 0
-    return as_configurations(filled, space), known
+    return as_model_inputs(filled, space), known
 
 
 def _refuse(path: str, message: str, allowed: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
+from torch.autograd.graph import increment_version
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 
@@ -190,6 +191,9 @@ def _adam_step(optimizer: Adam, learning_rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()
+    # a fused step leaves version counters alone, by which frozen networks know that their weights have changed
+    for group in optimizer.param_groups:
+        increment_version(group["params"])
 
 
 def _recent(state: TrainState, new: Float[Tensor, " batch"], beta: float) -> Float[Tensor, " recent"]:

@@ -113,3 +113,21 @@ def test_logits_far_out_give_finite_log_probabilities_and_certain_draws() -> Non
     categories = CategoricalValues(3)
     parameters = torch.tensor([[0.0, 300.0, -300.0]]).expand(SITES, -1)
     assert bool((drawn(categories, parameters, RandomStream(1))[0] == 1).all())
+
+
+class _Zeros(RandomStream):
+    """The lowest of all uniforms, every time."""
+
+    def uniforms(self, num_samples: int, per_sample: int, device: torch.device | str = "cpu") -> Tensor:
+        return torch.zeros(num_samples, per_sample, device=device)
+
+
+@pytest.mark.parametrize("first", [-60.0, -10.0])
+def test_the_lowest_uniform_draws_no_value_of_vanishing_probability(first: float) -> None:
+    """The first value in order is drawn when its probability is e^-10, and not when it is e^-60."""
+    parameters = torch.full((SITES, 1), first)
+    spins, _ = drawn(SpinValues(quotient=False), parameters, _Zeros(1))
+    values, _ = drawn(CategoricalValues(2), torch.cat([parameters, torch.zeros_like(parameters)], 1), _Zeros(1))
+    is_first = first > -20
+    assert bool(((spins == 1) == is_first).all())
+    assert bool(((values == 0) == is_first).all())

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from zoo.catalog import AnyModel, AnyTarget
-from zoo.specs.arrays import as_configurations
+from zoo.specs.arrays import as_configurations, as_model_inputs
 from zoo.specs.errors import HelmholtzError, InvalidValueError
 from zoo.specs.estimate import Estimate, ExactReference
 from zoo.specs.models.base import ModelSpec
@@ -292,3 +292,13 @@ def test_half_open_intervals_are_closed_by_a_period(
         assert found.ravel()[0] == -half
     with pytest.raises(InvalidValueError, match=r"samples\[0\]"):
         as_configurations(np.full((1, 1, 1), half * (1 + 2e-6), dtype), space)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e300])
+def test_numbers_beyond_float32_are_no_inputs_of_a_network(value: float) -> None:
+    space = SpaceSpec(kind="reals", event_shape=(3,))
+    samples = np.array([[0.0, 1.0, 2.0], [0.0, value, 1.0]])
+    assert as_configurations(samples, space).dtype == np.float64
+    with pytest.raises(InvalidValueError, match=r"samples\[1\]\[1\] is .*float32"):
+        as_model_inputs(samples, space)
+    np.testing.assert_array_equal(as_model_inputs(samples[:1], space), samples[:1])

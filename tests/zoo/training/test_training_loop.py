@@ -147,3 +147,18 @@ class _Broken(Model):
     ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
         x = self.sample(num_samples, rng)
         return x, self.log_prob(x)
+
+
+def test_a_model_frozen_again_after_more_training_samples_from_its_new_weights(
+    make_trainer: MakeTrainer, make_model: MakeModel
+) -> None:
+    """What a frozen model makes of its weights for sampling is made anew after a step."""
+    trainer, model = make_trainer(max_steps=1, learning_rate=0.1), make_model()
+    model.requires_grad_(requires_grad=False)
+    before, _ = model.sample_and_log_prob(200, RandomStream(3))
+    model.requires_grad_(requires_grad=True)
+    infos(trainer, model)
+    model.requires_grad_(requires_grad=False)
+    x, log_prob = model.sample_and_log_prob(200, RandomStream(3))
+    assert not torch.equal(x, before)
+    torch.testing.assert_close(log_prob, model.log_prob(x), atol=1e-4, rtol=1e-5)
