@@ -9,11 +9,12 @@ Prints the tables and writes them to ``autoregressive.md``, each as soon as it i
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 import torch
 
-from benchmarks.autoregressive_rows import ROWS, Outcome
+from benchmarks.autoregressive_rows import LIMITS, ROWS, Outcome
 from benchmarks.settings import machine
 from zoo.training.trainer import flush_denormals
 
@@ -31,13 +32,18 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     flush_denormals()
     outcomes: list[Outcome] = []
+    late: list[str] = []
     for name in arguments.rows:
         for seed in arguments.seeds:
+            started = time.monotonic()
             for outcome in ROWS[name](seed):
                 outcomes.append(outcome)
                 print(outcome.line(), flush=True)
                 _write(arguments.output, outcomes)
-    if missed := [line for outcome in outcomes for line in outcome.missed]:
+            seconds = time.monotonic() - started
+            if seconds > LIMITS[name]:
+                late.append(f"row {name}, seed {seed} took {seconds:.0f} s; at most {LIMITS[name]} are allowed")
+    if missed := late + [line for outcome in outcomes for line in outcome.missed]:
         sys.exit("bars missed:\n" + "\n".join(missed))
 
 

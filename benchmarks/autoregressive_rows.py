@@ -83,13 +83,17 @@ class Outcome:
     def bars(self, *, gap: float, fraction: float, tolerance: float) -> "Outcome":
         """The outcome, with what every row requires noted where it does not hold."""
         fraction_found = self.estimate.effective_sample_fraction or 0.0
-        bound_error = (self.bound.standard_error or 0.0) / self.num_sites
         self.require(f"gap per site {self.gap:.2e} above {gap:g}", self.gap <= gap)
-        self.require(f"bound below exact by {-self.gap / bound_error:.1f} sigma", self.gap >= -3 * bound_error)
+        self.require_bound()
         self.require(f"ESS fraction {fraction_found:.3f} below {fraction:g}", fraction_found >= fraction)
         largest = max(3 * self.error, tolerance)
         self.require(f"ln Z off by {self.difference:.2e}", abs(self.difference) <= largest)
         return self
+
+    def require_bound(self) -> None:
+        """Nothing; a bound below the exact value by more than three standard errors is noted."""
+        error = (self.bound.standard_error or 0.0) / self.num_sites
+        self.require(f"gap per site {self.gap:.2e} +- {error:.2e}: no bound", self.gap >= -3 * error)
 
     def line(self) -> str:
         """A line of the table."""
@@ -213,6 +217,7 @@ def row_4(seed: int) -> Iterator[Outcome]:
         outcome.require(f"energy off by {energy_off:.4f}", abs(energy_off) <= 0.01)
         outcome.require(f"heat capacity off by {heat_off:.4f}", abs(heat_off) <= 0.05)
         outcome.require(f"ln Z off by {outcome.difference:.2e}", abs(outcome.difference) <= 4 * outcome.error)
+        outcome.require_bound()
         yield outcome
 
 
@@ -237,6 +242,7 @@ def row_6(seed: int) -> Iterator[Outcome]:
     found = float(energy.min())
     outcome.more = f"lowest energy {found:.9f}, ground state {ground:.9f}"
     outcome.require("the ground state was not found", abs(found - ground) < 1e-9)
+    outcome.require_bound()
     yield outcome
 
 
@@ -248,6 +254,10 @@ ROWS: dict[str, Callable[[int], Iterator[Outcome]]] = {
     "5": row_5,
     "6": row_6,
 }
+
+
+LIMITS: dict[str, float] = {"1": 600, "2": 1500, "3": 1200, "4": 600, "5": 600, "6": 600}
+"""Seconds of wall-clock time for one seed of a row, samples included; row 3 trains two models, 600 for each."""
 
 
 def _glass(beta: float) -> SpinGlassSpec:

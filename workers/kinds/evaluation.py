@@ -1,4 +1,8 @@
-"""How good a trained model is, measured on what it was not trained on."""
+"""How good a trained model is, measured on what it was not trained on.
+
+Held-out configurations may have chosen the weights, where a model learns from data alone: the metric
+``held_out_chose_weights`` says so, and their likelihood is then a little too good.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +38,7 @@ def evaluated(trainer: Trainer, model: Trainable, spec: TrainJobSpec) -> dict[st
             "held_out_nll": float(nll.mean()),
             "held_out_standard_error": float(nll.std() / len(nll) ** 0.5) if len(nll) > 1 else None,
             "num_held_out": len(nll),
+            "held_out_chose_weights": trainer.judges_by_held_out,
         }
     if problem.data is not None and isinstance(model, ConditionalModel):
         metrics |= class_metrics(model, problem.data, spec.condition_on.label or 0)
@@ -64,11 +69,6 @@ def at_values(model: Trainable, values: Mapping[str, float]) -> Model:
         [[values[name] for name in model.conditions]], dtype=torch.float64, device=next(model.parameters()).device
     )
     return model.at(row)
-
-
-def evaluate(model: Model, state: ThermodynamicState, seed: int) -> dict[str, Any]:
-    """The variational bound and the importance-weighted estimate of 10,000 samples of the model."""
-    return estimates(model_log_weights(model, state, seed))
 
 
 def estimates(log_weights: Float64[np.ndarray, " sample"]) -> dict[str, Any]:

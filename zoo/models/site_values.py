@@ -58,7 +58,7 @@ class SiteValues(ABC):
 
 
 def levels(num_samples: int, num_sites: int, rng: RandomStream, device: torch.device) -> Float[Tensor, "sample site"]:
-    """The float32 uniforms of ``rng``, with 2^-25 where they are 0: the middle of the cell [0, 2^-24) that 0 stands for.
+    """The float32 uniforms of ``rng``, with 2^-25 for 0: the middle of the cell [0, 2^-24) that 0 stands for.
 
     The number 0 lies below any probability.  One number in 2^24 would draw a value to which the model gives, say,
     e^-50, and its importance weight could outweigh all others.

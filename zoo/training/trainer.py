@@ -80,6 +80,8 @@ class Trainer:
         after = replace(after, seconds=state.seconds + self.clock() - started)
         fraction = numbers.get("effective_sample_fraction")
         after = replace(after, stop_reason=self._stop_reason(after, fraction))
+        if after.stop_reason is not None and after.step % self.spec.evaluate_every:
+            after = self._measured(after)  # the last weights are judged too
         info = StepInfo(
             step=after.step,
             loss=numbers["loss"],
@@ -112,7 +114,11 @@ class Trainer:
 
     def _judged(self, state: TrainState) -> TrainState:
         """The state with the likelihood of held-out data measured where it is due, and the best weights kept."""
-        if not self.judges_by_held_out or state.step % self.spec.evaluate_every:
+        return state if state.step % self.spec.evaluate_every else self._measured(state)
+
+    def _measured(self, state: TrainState) -> TrainState:
+        """The state with the likelihood of held-out data measured and the best weights kept, where there is any."""
+        if not self.judges_by_held_out:
             return state
         nll = float(self.held_out_nll(state.model).mean())
         lowest = state.held_out.lowest

@@ -119,3 +119,11 @@ def test_without_held_out_data_nothing_is_judged() -> None:
     before = {name: value.clone() for name, value in state.model.state_dict().items()}
     take_best_weights(state)
     assert all(torch.equal(before[name], value) for name, value in state.model.state_dict().items())
+
+
+@pytest.mark.parametrize("steps", [3, 12])
+def test_the_last_weights_are_judged_also_between_two_evaluations(steps: int) -> None:
+    trainer = trainer_of(NO_CONDITION, max_steps=steps, learning_rate=0.003, learning_rate_schedule="constant")
+    state, _ = run(trainer, trainer.init(model_of(NO_CONDITION)), steps)
+    assert state.held_out.lowest_step == steps  # it still falls: the last ones are the best
+    assert state.held_out.lowest == pytest.approx(nll(trainer, state.model), abs=1e-12)
