@@ -127,7 +127,7 @@ def classes(seeds: Sequence[int]) -> list[str]:
     lines = [
         "## Digits by class: p(x|y), and p(y|x) from it",
         "",
-        "| model | seed | test NLL of p(x|y), nats | +- | test accuracy of p(y|x) | seconds |",
+        "| model | seed | test NLL of the class's density, nats | +- | test accuracy of the class | seconds |",
         "|---|---|---|---|---|---|",
     ]
     test = build_dataset(DigitsSpec(split="test"))

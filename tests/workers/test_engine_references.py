@@ -28,7 +28,23 @@ def answer(found: References, spec: TargetSpec) -> dict[str, Any]:
 
 
 def children() -> int:
-    return len(psutil.Process().children(recursive=True))
+    """Processes below this one that are alive: one that was killed may wait a while to be forgotten."""
+    return sum(is_alive(process) for process in psutil.Process().children(recursive=True))
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def children_become(number: int) -> bool:
+    """Whether so many are left within a few seconds; a process that was ended needs a moment on a busy machine."""
+    ends_at = time.monotonic() + 10
+    while children() != number and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    return children() == number
 
 
 def test_the_answer_is_that_of_the_target(references: References) -> None:
@@ -52,7 +68,7 @@ def test_who_gives_up_ends_the_computation_and_others_are_served(references: Ref
     assert answer(references, IsingSpec(shape=(6, 6), beta=0.3))["method"] == "Kaufman 1949"
     work.close()
     assert time.monotonic() - started < 5
-    assert children() == before
+    assert children_become(before)
 
 
 def test_what_is_not_solved_says_so_each_time(references: References) -> None:
@@ -83,7 +99,7 @@ def test_several_are_searched_for_beside_other_work(references: References) -> N
     assert third is not None
     assert first["beta_f"] > third["beta_f"]
     assert second is None
-    assert children() == before
+    assert children_become(before)
     with references.search([specs[2], specs[0]], seconds=0.0) as remembered:
         assert remembered.finished()
     assert remembered.answers == [third, first]
@@ -96,4 +112,4 @@ def test_a_search_ends_when_its_time_is_over(references: References) -> None:
         list(search.remaining())
     assert time.monotonic() - started < 3
     assert search.answers == [None]
-    assert children() == before
+    assert children_become(before)
