@@ -125,6 +125,10 @@ def test_a_model_that_averages_over_images_knows_the_probability_of_a_whole_conf
     with torch.no_grad():
         assert np.allclose(whole["log_marginal"], model.log_prob(torch.from_numpy(GIVEN)), atol=1e-12)
     assert not complete(engine, UPPER, model="averaged")["exact"]
+    mixed = complete(engine, np.stack([np.ones((4, 4), dtype=bool), *[UPPER] * 4]), model="averaged")
+    assert not mixed["exact"]
+    assert mixed["log_marginal"][0] == whole["log_marginal"][0]
+    assert mixed["standard_error"][0] == 0 < mixed["standard_error"][1]
 
 
 def test_the_marginal_alone_needs_no_completions(engine: Engine) -> None:

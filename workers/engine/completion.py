@@ -64,12 +64,13 @@ def complete(engine: "Engine", payload: Part) -> Iterator[Part | None]:
     if not isinstance(asked.model, Completing):
         msg = "the model does not complete: its family has no conditional distribution of a part given the rest"
         raise CapabilityMissingError(msg)
-    exact = bool(asked.model.is_exact(asked.mask).all())
+    exact = bool((asked.model.is_exact(asked.mask) | _is_whole(asked)).all())
     if exact:
         yield from _exactly(asked, answer)
     else:
         _check_work(asked, payload["proposals"], payload["max_values"])
         yield from _by_importance(asked, payload["proposals"], answer)
+    yield from _of_whole_configurations(asked, answer)
     warnings = () if exact else doubts_of_completions(answer.effective_sample_size, payload["proposals"])
     yield from _parts(answer, {"exact": exact, "warnings": list(warnings)})
 
@@ -82,7 +83,7 @@ def _asked(engine: "Engine", payload: Part) -> _Asked:
 
 
 def _exactly(asked: _Asked, answer: _Answer) -> Iterator[None]:
-    """Fills ``answer`` with draws from the conditional distribution; what is known entirely is its own completion."""
+    """Fills ``answer`` with draws from the conditional distribution."""
     drawn = max(asked.n, 1)
     for completions, log_weights in _by_configuration(asked, drawn):
         if completions is None:
@@ -92,8 +93,18 @@ def _exactly(asked: _Asked, answer: _Answer) -> Iterator[None]:
         answer.log_marginal.append(float(log_weights[0]))  # a function of the known part: equal in all rows
         answer.standard_error.append(0.0)
         answer.effective_sample_size.append(float(drawn))
-    for k in torch.nonzero(asked.mask.flatten(1).all(1)).flatten().tolist():
+
+
+def _is_whole(asked: _Asked) -> Bool[Tensor, " configuration"]:
+    """Whether a configuration is known entirely."""
+    return asked.mask.flatten(1).all(1)
+
+
+def _of_whole_configurations(asked: _Asked, answer: _Answer) -> Iterator[None]:
+    """Puts into ``answer`` what is known without proposals: ln q of what is known entirely, its own completion."""
+    for k in torch.nonzero(_is_whole(asked)).flatten().tolist():
         answer.log_marginal[k] = float(asked.model.log_prob(asked.known[k : k + 1])[0])
+        answer.standard_error[k] = 0.0
         yield
 
 
