@@ -27,9 +27,24 @@ def answer(found: References, spec: TargetSpec) -> dict[str, Any]:
     return part
 
 
+def solving() -> list[psutil.Process]:
+    """The processes that the fork server has started; this process may have others below it, of other tests."""
+    servers = [
+        child for child in psutil.Process().children() if "multiprocessing.forkserver" in " ".join(command(child))
+    ]
+    return [process for server in servers for process in server.children()]
+
+
+def command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return []
+
+
 def children() -> int:
-    """Processes below this one that are alive: one that was killed may wait a while to be forgotten."""
-    return sum(is_alive(process) for process in psutil.Process().children(recursive=True))
+    """How many of them are alive: one that was killed may wait a while to be forgotten."""
+    return sum(is_alive(process) for process in solving())
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -80,10 +95,8 @@ def test_what_is_not_solved_says_so_each_time(references: References) -> None:
 def test_a_process_that_dies_is_a_fault_and_no_answer(references: References) -> None:
     work = references.find(SLOW)
     assert next(work) is None
-    ours = psutil.Process()
-    for process in ours.children(recursive=True):
-        if process.ppid() != ours.pid:  # forked by the server, which is our child
-            process.kill()
+    for process in solving():
+        process.kill()
     with pytest.raises(EOFError):
         list(work)
 
