@@ -185,7 +185,7 @@ def row_3(seed: int) -> Iterator[Outcome]:
         outcome, _ = judged("3", f"pixelcnn {name} x Ising 16x16, beta 0.6", seed, run, FEW)
         outcome.bars(gap=1e-4, fraction=0.0, tolerance=0.05)
         up, forward, chains = _modes(_model(run.model), run.state_at({}))
-        outcome.more = f"up {100 * up:.1f} %, forward ESS fraction {forward:.3f} of {chains} Swendsen-Wang samples"
+        outcome.more = f"up {100 * up:.1f} %, forward ESS fraction {forward:.4f} of {chains} Swendsen-Wang samples"
         outcome.require(f"magnetisation is up in {100 * up:.1f} %", abs(up - 0.5) <= 0.03)
         outcome.require(f"forward ESS fraction {forward:.3f}", forward >= 0.8)
         yield outcome
