@@ -4,8 +4,9 @@
 
 Both are the same network, seed, batch and steps; only the way of sampling differs.  Both are run to the end for made on
 8x8.  Elsewhere the cached run is, and the other is its measured time per step (the faster of two) times as many steps.
-The bars are those of the published network for lattices, the PixelCNN.  A dense network is evaluated about as fast as it
-is sampled from, so that its gradient takes most of the time: the limit is the ratio that sampling in no time would have.
+The bars are those of the published network for lattices, the PixelCNN.  A dense network is evaluated about as fast as
+it is sampled from, so that its gradient takes most of the time: the limit is the ratio that sampling in no time would
+have.
 """
 
 import argparse

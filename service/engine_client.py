@@ -16,7 +16,10 @@ from workers.messages import (
     CANCEL_KEY,
     ENGINE_KEY,
     FIELD,
-    REQUEST_STREAM,
+    GATEWAY_KEY,
+    GATEWAY_TTL_SECONDS,
+    REQUEST_STREAMS,
+    Priority,
     Reply,
     Request,
     decode_reply,
@@ -55,6 +58,7 @@ class EngineClient:
         self._waiting: dict[str, _Waiting] = {}
         self._reader: asyncio.Task[None] | None = None
         self._connected = True
+        self._present_until = 0.0
 
     async def start(self) -> None:
         """Begin to read replies."""
@@ -66,10 +70,12 @@ class EngineClient:
             self._reader.cancel()  # again, when a command of Redis that was just ending has swallowed it
             await asyncio.wait({self._reader}, timeout=0.1)
         with contextlib.suppress(RedisError, OSError):
-            await self._redis.delete(self._reply_stream)
+            await self._redis.delete(self._reply_stream, GATEWAY_KEY + self._reply_stream)
         await self._redis.aclose()
 
-    async def ask(self, operation: str, payload: Part, seconds: float) -> AsyncIterator[Part]:
+    async def ask(
+        self, operation: str, payload: Part, seconds: float, priority: Priority = "interactive"
+    ) -> AsyncIterator[Part]:
         """The parts of the answer in order, the last with ``compute_seconds``; leaving the iterator early cancels.
 
         Raises:
@@ -77,7 +83,7 @@ class EngineClient:
             DeadlineExceededError: no complete answer within ``seconds``.
             HelmholtzError: whatever the engine raised.
         """
-        request = Request(uuid.uuid4().hex, self._reply_stream, time.time() + seconds, operation, payload)
+        request = Request(uuid.uuid4().hex, self._reply_stream, time.time() + seconds, operation, payload, priority)
         waiting = _Waiting(request)
         self._waiting[request.id] = waiting
         complete = False
@@ -131,7 +137,10 @@ class EngineClient:
 
     async def _send(self, request: Request) -> None:
         try:
-            await self._redis.xadd(REQUEST_STREAM, {FIELD: encode(request)})
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.set(GATEWAY_KEY + self._reply_stream, b"1", ex=GATEWAY_TTL_SECONDS)
+                pipeline.xadd(REQUEST_STREAMS[request.priority], {FIELD: encode(request)})
+                await pipeline.execute()
         except (RedisError, OSError) as error:
             self._connected = False
             raise _redis_away() from error
@@ -168,6 +177,9 @@ class EngineClient:
                 await asyncio.sleep(0.1)
 
     async def _read_some(self, position: bytes | str) -> bytes | str:
+        if self._waiting and time.monotonic() > self._present_until - GATEWAY_TTL_SECONDS / 2:
+            await self._redis.set(GATEWAY_KEY + self._reply_stream, b"1", ex=GATEWAY_TTL_SECONDS)
+            self._present_until = time.monotonic() + GATEWAY_TTL_SECONDS
         answer: Any = await self._redis.xread({self._reply_stream: position}, block=_BLOCK_MILLISECONDS)
         if not answer:
             return position

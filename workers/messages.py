@@ -1,7 +1,7 @@
 """What travels between gateway and engine over Redis streams: msgpack with numpy arrays, no torch."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 import numpy as np
@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 from zoo.specs import errors
 from zoo.specs.errors import FieldError, HelmholtzError, UnavailableError
 
+Priority = Literal["interactive", "bulk"]
+
 REQUEST_STREAM = "helmholtz:requests"
+REQUEST_STREAMS: dict[Priority, str] = {"interactive": REQUEST_STREAM, "bulk": "helmholtz:requests:bulk"}
+"""Short requests, and those whose answers take long: engines take turns between the two."""
 ENGINE_GROUP = "engines"
 ENGINE_KEY = "helmholtz:engine:"  # + engine name: present while that engine is alive
 CANCEL_KEY = "helmholtz:cancelled:"  # + request id: the client has gone
+GATEWAY_KEY = "helmholtz:gateway:"  # + reply stream: present while somebody reads it
 ENGINE_TTL_SECONDS = 5
+GATEWAY_TTL_SECONDS = 15
 FIELD = b"m"  # the one field of every stream entry
 
 _NDARRAY = 1
@@ -29,6 +35,7 @@ class Request:
     deadline: float
     operation: str
     payload: dict[str, Any]
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True)

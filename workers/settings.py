@@ -63,7 +63,9 @@ class Settings(BaseModel):
     engine_name: str = "engine-1"
     """Name of this engine among the consumers of the request stream; each engine needs its own."""
     warm_models: int = Field(default=8, ge=1)
-    """Models that an engine keeps in memory."""
+    """Models that an engine keeps in memory at most."""
+    warm_model_bytes: int = Field(default=2 * 2**30, ge=1)
+    """Bytes of memory for them; one model is always kept."""
     device: str = "auto"
 
     @property

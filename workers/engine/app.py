@@ -51,7 +51,7 @@ def build_loop(settings: Settings) -> EngineLoop:
     versions = Versions(Database(settings.resolved_database_url), BlobStore(settings.resolved_artifact_url))
     references = References(settings.engine_threads or os.cpu_count() or 1)
     references.prepare()
-    engine = Engine(WarmModels(versions, settings.warm_models, device), device, references)
+    engine = Engine(WarmModels(versions, settings.warm_models, device, settings.warm_model_bytes), device, references)
     redis = Redis.from_url(settings.resolved_redis_url, socket_connect_timeout=2, socket_timeout=10)
     info = {"name": settings.engine_name, "device": str(device), "threads": settings.engine_threads or os.cpu_count()}
     return EngineLoop(redis, engine, settings.engine_name, info)

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from zoo.core.models import ConditionalModel
-from zoo.core.tiles import tile_plan
 from zoo.models.classes import class_log_joint
 from zoo.specs.errors import CapabilityMissingError
 
@@ -25,13 +24,14 @@ def class_log_likelihood(engine: "Engine", payload: Part) -> Iterator[Part]:
     Raises:
         CapabilityMissingError: the model is not conditioned on a class.
     """
-    model = engine.models.get(payload["model"], payload["version"]).trainable
+    warm = engine.models.get(payload["model"], payload["version"])
+    model = warm.trainable
     if not isinstance(model, ConditionalModel) or model.conditions != ("label",):
         msg = "the model is not conditioned on a class, so there are no classes to sum over"
         raise CapabilityMissingError(msg)
     log_prior = torch.log(torch.tensor(payload["class_probabilities"], dtype=torch.float64, device=engine.device))
     samples = payload["samples"]
-    for tile in tile_plan(len(samples)):
+    for tile in warm.tiles(len(samples)):
         rows = samples[tile.start : tile.start + tile.used]
         padding = np.repeat(rows[:1], tile.rows - tile.used, axis=0)
         batch = torch.from_numpy(np.concatenate([rows, padding])).to(engine.device)

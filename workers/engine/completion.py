@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, Num
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.engine.models import largest_tile_of
 from workers.settings import PREFIX
 from zoo.core.models import Completing, Model
 from zoo.core.random import RandomStream
@@ -35,6 +36,7 @@ class _Asked:
     mask: Bool[Tensor, "configuration *event"]
     n: int
     rng: RandomStream
+    largest_tile: int
 
 
 @dataclass
@@ -79,7 +81,7 @@ def _asked(engine: "Engine", payload: Part) -> _Asked:
     warm = engine.models.get(payload["model"], payload["version"])
     known, mask = (torch.tensor(payload[name], device=engine.device) for name in ("samples", "mask"))
     model = warm.model(payload.get("condition", {}))
-    return _Asked(model, known, mask, payload["n"], RandomStream(payload["seed"]))
+    return _Asked(model, known, mask, payload["n"], RandomStream(payload["seed"]), largest_tile_of(warm.record))
 
 
 def _exactly(asked: _Asked, answer: _Answer) -> Iterator[None]:
@@ -153,7 +155,7 @@ def _tiles(asked: _Asked, rows: int) -> Iterator[tuple[NDArray[np.generic], NDAr
     if not isinstance(asked.model, Completing):
         raise TypeError
     total = len(asked.known) * rows
-    for tile in tile_plan(total):
+    for tile in tile_plan(total, asked.largest_tile):
         row = np.minimum(np.arange(tile.start, tile.start + tile.rows), total - 1) // rows
         of = torch.from_numpy(row).to(asked.known.device)
         x, log_weight = asked.model.propose(asked.known[of], asked.mask[of], asked.rng.at(tile.start))

@@ -12,7 +12,6 @@ from workers.engine.models import Condition, WarmApproximation, WarmModel
 from zoo.catalog import AnyTarget
 from zoo.core.random import RandomStream
 from zoo.core.self_consistency import Solution
-from zoo.core.tiles import tile_plan
 from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.estimators.thermodynamics import thermodynamics
 from zoo.specs.estimate import Estimate
@@ -107,7 +106,7 @@ def free_energy_curve(engine: "Engine", payload: Part) -> Iterator[Part | None]:
 def _draw(warm: WarmModel, condition: Condition, n: int, rng: RandomStream, drawn: _Drawn) -> Iterator[int]:
     """The number of samples drawn so far, after each tile; ``drawn`` collects what they weigh."""
     model, state = warm.model(condition), warm.state(condition)
-    for tile in tile_plan(n):
+    for tile in warm.tiles(n):
         x, log_prob = model.sample_and_log_prob(tile.rows, rng.at(tile.start))
         reduced = state.reduced_energy(x)
         drawn.log_weights.append((-reduced - log_prob)[: tile.used].cpu().numpy())

@@ -1,11 +1,13 @@
-"""The engine's loop: requests from a Redis stream, first come first served, answers in parts to their senders."""
+"""The engine's loop: requests from Redis streams, computed tile by tile in turns, answers in parts to their senders."""
 
 import json
 import os
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from redis import Redis
@@ -13,28 +15,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from workers.engine.mailbox import Letter, Mailbox, Outgoing
 from workers.engine.operations import Engine
-from workers.messages import (
-    CANCEL_KEY,
-    ENGINE_GROUP,
-    ENGINE_KEY,
-    ENGINE_TTL_SECONDS,
-    FIELD,
-    REQUEST_STREAM,
-    Reply,
-    Request,
-    decode_request,
-    encode,
-    error_fields,
-)
+from workers.engine.schedule import Part, Schedule, Work
+from workers.messages import ENGINE_KEY, ENGINE_TTL_SECONDS, Priority, Reply, error_fields
 from zoo.specs.errors import DeadlineExceededError, HelmholtzError, UnavailableError
 
 log = structlog.get_logger()
 
-_UNFINISHED, _NEW = "0", ">"  # where to read from, in the words of XREADGROUP
 _BLOCK_MILLISECONDS = 1000
 _MAX_DELIVERIES = 3
-_REPLY_TTL_SECONDS = 120
+_CLAIM_SECONDS = 1.0
+_MOST: dict[Priority, int] = {"interactive": 64, "bulk": 4}
+"""Requests that one engine holds: enough to fill its tiles, and the rest is left for other engines."""
 
 
 class EngineLoop:
@@ -42,144 +35,209 @@ class EngineLoop:
 
     def __init__(self, redis: Redis, engine: Engine, name: str, info: dict[str, Any]) -> None:
         self._redis = redis
+        self._mailbox = Mailbox(redis, name)
         self._engine = engine
         self._name = name
         self._info = info
+        self._schedule = Schedule()
+        self._outgoing = Outgoing()
+        self._suspects: deque[Letter] = deque()
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._pulse = threading.Thread(target=self._announce, name="engine-pulse", daemon=True)
+        self._claim_at = 0.0
 
     def run(self) -> None:
-        """Serve requests until ``stop``; requests that a former engine of this name left unfinished come first."""
+        """Serve requests until ``stop``, and finish what was begun.
+
+        Requests that a former engine of this name left unfinished come first, each by itself.
+        """
         self._pulse.start()
-        position = _UNFINISHED
-        while not self._stopping.is_set():
+        recovered = False
+        while not self._stopping.is_set() or self._schedule:
             try:
-                entry = self._read(position)
-                if entry is None:
-                    position = _NEW
+                if not recovered and not self._schedule:
+                    recovered = not self._recover()
                 else:
-                    self._serve(*entry, again=position == _UNFINISHED)
+                    self._cycle()
             except ResponseError as error:
-                if "NOGROUP" not in str(error):
+                if "NOGROUP" not in str(error) and "no such key" not in str(error):
                     raise
-                self._create_group()
+                self._mailbox.create_groups()
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 log.warning("engine waits for Redis", error=str(error))
-                position = _UNFINISHED
+                self._forget_all()
+                recovered = False
                 self._stopping.wait(0.2)
+        self._ended.set()
         with suppress(RedisError, OSError):
-            self._redis.delete(ENGINE_KEY + self._name)
+            self._mailbox.exchange(self._outgoing, [], {})
+            self._mailbox.leave()
 
     def stop(self) -> None:
-        """Finish the request in hand, then end."""
+        """Finish the requests in hand, then end."""
         self._stopping.set()
 
-    def _read(self, position: str) -> tuple[bytes, dict[bytes, bytes]] | None:
-        """The next entry with its id; None when none came for a second, or none is unfinished."""
-        answer: Any = self._redis.xreadgroup(
-            ENGINE_GROUP, self._name, {REQUEST_STREAM: position}, count=1, block=_BLOCK_MILLISECONDS
-        )
-        entries = answer[0][1] if answer else []
-        return (entries[0][0], entries[0][1]) if entries else None
+    def _recover(self) -> bool:
+        """Whether a request was left unfinished, which is then the only one in hand."""
+        self._mailbox.exchange(self._outgoing, [], {})
+        letter = self._mailbox.unfinished()
+        if letter is not None:
+            self._admit([letter])
+        return letter is not None
 
-    def _create_group(self) -> None:
-        try:
-            self._redis.xgroup_create(REQUEST_STREAM, ENGINE_GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+    def _cycle(self) -> None:
+        """Exchange mail, or wait for it when there is nothing to do, and compute one step."""
+        if self._schedule or self._outgoing:
+            active = [work.request for work in self._schedule]
+            incoming = self._mailbox.exchange(self._outgoing, active, self._room())
+            self._drop(incoming.abandoned)
+            self._admit(incoming.letters)
+        if not self._schedule and self._suspects:
+            self._admit([self._suspects.popleft()])
+        if not self._schedule and not self._outgoing and not self._stopping.is_set():
+            self._admit(self._mailbox.wait(_BLOCK_MILLISECONDS, _MOST["interactive"]))
+        if time.monotonic() >= self._claim_at and not self._stopping.is_set():
+            self._claim_at = time.monotonic() + _CLAIM_SECONDS
+            self._suspects.extend(self._mailbox.claimed())
+        if together := self._schedule.next_step(self._engine.models):
+            self._step(together)
 
-    def _serve(self, entry_id: bytes, fields: dict[bytes, bytes], *, again: bool) -> None:
-        """Answer one request; one that was read ``again`` may be what ended the former engine."""
-        try:
-            request = decode_request(fields[FIELD])
-        except Exception:  # nobody can be told; kept, it would end every engine that reads it
-            log.exception("a request could not be read", entry=entry_id)
-            self._forget(entry_id)
-            return
-        if again and self._deliveries(entry_id) > _MAX_DELIVERIES:
-            msg = f"the computation ended the engine {_MAX_DELIVERIES} times and is not tried again"
-            self._send(request, 0, error=UnavailableError(msg, reason="COMPUTATION_FAILED"))
-        else:
-            self._compute(request)
-        self._forget(entry_id)
+    def _room(self) -> dict[Priority, int]:
+        """How many more requests are taken in now: none while one may be at hand that ends engines."""
+        if self._stopping.is_set() or self._suspects or any(work.alone for work in self._schedule):
+            return {}
+        return {priority: most - self._schedule.count(priority) for priority, most in _MOST.items()}
 
-    def _forget(self, entry_id: bytes) -> None:
-        self._redis.xack(REQUEST_STREAM, ENGINE_GROUP, entry_id)
-        self._redis.xdel(REQUEST_STREAM, entry_id)
+    def _admit(self, letters: Sequence[Letter]) -> None:
+        """Take letters in; one that keeps ending its engines is answered instead."""
+        for letter in letters:
+            again = letter.deliveries > 1
+            work = Work(letter.request, letter.entry, alone=again)
+            if again and letter.deliveries > _MAX_DELIVERIES:
+                msg = f"the computation ended the engine {_MAX_DELIVERIES} times and is not tried again"
+                self._refuse(work, UnavailableError(msg, reason="COMPUTATION_FAILED"))
+            elif self._guarded([work], lambda work=work: work.begin(self._engine)):  # type: ignore[misc]
+                self._schedule.add(work)
 
-    def _deliveries(self, entry_id: bytes) -> int:
-        pending = cast(
-            "list[dict[str, Any]]",
-            self._redis.xpending_range(REQUEST_STREAM, ENGINE_GROUP, min=entry_id, max=entry_id, count=1),
-        )
-        return int(pending[0]["times_delivered"]) if pending else 1
+    def _drop(self, abandoned: set[str]) -> None:
+        """Give up what nobody waits for, and what is too late."""
+        now = time.time()
+        for work in list(self._schedule):
+            if work.request.id in abandoned:
+                self._end(work)
+            elif now > work.request.deadline:
+                msg = (
+                    "the deadline passed while the answer was being computed; ask for less, or allow more with "
+                    "Prefer: wait"
+                )
+                self._schedule.remove(work)
+                self._refuse(work, DeadlineExceededError(msg))
 
-    def _compute(self, request: Request) -> None:
-        """Answer in parts, looking between two parts whether anybody still waits.
-
-        Each part is sent when the next one is known to exist, so that the last one can be marked.
-        """
+    def _step(self, together: list[Work]) -> None:
+        """Compute one tile, or one part of an operation that has none."""
         started = time.perf_counter()
-        number = 0
-        held: dict[str, Any] | None = None
+        if (operation := together[0].operation) is not None:
+            pieces = [work.pieces[0] for work in together]
+            parts: list[Part] = []
+            done = self._guarded(
+                together, lambda: parts.extend(self._engine.run_together(operation, pieces)), shared=True
+            )
+            self._schedule.took(together, time.perf_counter() - started)
+            for work, part in zip(together, parts, strict=True) if done else ():
+                work.pieces.popleft()
+                self._answer(work, part, final=not work.pieces)
+        else:
+            (work,) = together
+            found: list[Part | None] = []
+            parts_left = work.parts
+            if parts_left is not None and self._guarded(together, lambda: found.append(next(parts_left, _END))):
+                self._schedule.took(together, time.perf_counter() - started)
+                self._next_part(work, found[0])
+
+    def _next_part(self, work: Work, part: Part | None) -> None:
+        """Send the part before this one: only now it is known whether it is the last."""
+        if part is None:  # it waits for something: another process, say
+            self._schedule.step_aside(work)
+            return
+        if work.held is not None or part is _END:
+            self._answer(work, work.held or {}, final=part is _END)
+        work.held = part
+
+    def _answer(self, work: Work, part: Part, *, final: bool) -> None:
+        """Put a part into the mail; the last one ends the work and tells what it took."""
+        body = part | {"compute_seconds": work.compute_seconds} if final else part
+        self._outgoing.replies.append(
+            (work.request.reply_to, Reply(work.request.id, work.num_sent, final=final, body=body))
+        )
+        work.num_sent += 1
+        if final:
+            self._end(work)
+
+    def _guarded(self, works: Sequence[Work], action: Callable[[], object], *, shared: bool = False) -> bool:
+        """Whether ``action`` went well; else the works are answered with its error.
+
+        Where several share a tile, each is tried again by itself: the fault of one is not that of the others.
+        """
         try:
-            for body in self._engine.run(request.operation, request.payload):
-                if self._abandoned(request):
-                    return
-                if body is None:
-                    continue
-                if held is not None:
-                    self._send(request, number, body=held)
-                    number += 1
-                held = body
-            seconds = time.perf_counter() - started
-            self._send(request, number, final=True, body=(held or {}) | {"compute_seconds": seconds})
+            action()
         except RedisError:
             raise
-        except HelmholtzError as error:
-            self._send(request, number, error=error)
-        except Exception:
-            log.exception("operation failed", operation=request.operation, request=request.id)
-            msg = f"the engine failed at operation {request.operation!r}; its log has the reason"
-            self._send(request, number, error=HelmholtzError(msg))
+        except Exception as error:
+            if shared and len(works) > 1:
+                for work in works:
+                    work.alone = True
+                return False
+            for work in works:
+                if work in list(self._schedule):
+                    self._schedule.remove(work)
+                self._refuse(work, self._told(error, work))
+            return False
+        return True
 
-    def _abandoned(self, request: Request) -> bool:
-        if time.time() > request.deadline:
-            msg = (
-                "the deadline passed while the answer was being computed; ask for less, or allow more with Prefer: wait"
-            )
-            self._send(request, 0, error=DeadlineExceededError(msg))
-            return True
-        return bool(self._redis.exists(CANCEL_KEY + request.id))
+    def _told(self, error: Exception, work: Work) -> HelmholtzError:
+        """The error as its client may know it."""
+        if isinstance(error, HelmholtzError):
+            return error
+        log.error("operation failed", operation=work.request.operation, request=work.request.id, exc_info=error)
+        msg = f"the engine failed at operation {work.request.operation!r}; its log has the reason"
+        return HelmholtzError(msg)
 
-    def _send(
-        self,
-        request: Request,
-        part: int,
-        *,
-        final: bool = False,
-        body: dict[str, Any] | None = None,
-        error: HelmholtzError | None = None,
-    ) -> None:
-        reply = Reply(
-            id=request.id,
-            part=part,
-            final=final or error is not None,
-            body=body or {},
-            error=None if error is None else error_fields(error),
-        )
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.xadd(request.reply_to, {FIELD: encode(reply)})
-        pipeline.expire(request.reply_to, _REPLY_TTL_SECONDS)
-        pipeline.execute()
+    def _refuse(self, work: Work, error: HelmholtzError) -> None:
+        """Answer with an error; the work is no longer, or not yet, in the schedule."""
+        reply = Reply(work.request.id, work.num_sent, final=True, error=error_fields(error))
+        self._outgoing.replies.append((work.request.reply_to, reply))
+        self._outgoing.done.append(work.entry)
+        self._close(work)
+
+    def _end(self, work: Work) -> None:
+        """The work is done with."""
+        self._schedule.remove(work)
+        self._outgoing.done.append(work.entry)
+        self._close(work)
+
+    def _forget_all(self) -> None:
+        """Drop everything in hand: what was not acknowledged comes again."""
+        for work in self._schedule:
+            self._close(work)
+        self._schedule.clear()
+        self._suspects.clear()
+        self._outgoing = Outgoing()
+
+    def _close(self, work: Work) -> None:
+        """End what an operation has begun, such as a process that looks for an exact reference."""
+        if work.parts is not None:
+            work.parts.close()
 
     def _announce(self) -> None:
         """Keep the key that says this engine is alive."""
-        while not self._stopping.is_set():
+        while not self._ended.is_set():
             try:
                 value = json.dumps(self._info | {"pid": os.getpid()})
                 self._redis.set(ENGINE_KEY + self._name, value, ex=ENGINE_TTL_SECONDS)
             except RedisError as error:
                 log.debug("engine pulse not written", error=str(error))
-            self._stopping.wait(1)
+            self._ended.wait(1)
+
+
+_END: Part = {"end": "of an answer"}

@@ -1,8 +1,9 @@
 """Warm models: built from verified registry versions, the least recently used dropped first."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import torch
 from pydantic import TypeAdapter
@@ -16,6 +17,7 @@ from zoo.core.random import RandomStream
 from zoo.core.self_consistency import FreeEnergyApproximation, Solution, Solving
 from zoo.core.spaces import build_space
 from zoo.core.targets import ThermodynamicState
+from zoo.core.tiles import Tile, largest_tile, tile_plan
 from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.fixed_point import FixedPointSpec
@@ -26,11 +28,22 @@ from zoo.training.problem import Trainable
 _MODELS: TypeAdapter[ModelSpec] = TypeAdapter(AnyModel)
 _TARGETS: TypeAdapter[TargetSpec] = TypeAdapter(AnyTarget)
 
+_REMEMBERED = 4096  # versions whose tiles are known without asking the database
+
+Key = tuple[str, int]
+"""A model's name and its version."""
 Condition = Mapping[str, float]
 StateAt = Callable[[Condition], ThermodynamicState]
 
 
-@dataclass(frozen=True)
+def largest_tile_of(record: VersionRecord) -> int:
+    """The size of the largest tile in which rows of a version are computed: a function of what it is."""
+    spec, target = _MODELS.validate_python(record.model_spec), record.target
+    space = SpaceSpec.model_validate(record.space) if target is None else _TARGETS.validate_python(target).space
+    return largest_tile(spec.nominal_nanoseconds(space))
+
+
+@dataclass(frozen=True, eq=False)
 class WarmModel:
     """A model in memory beside the system that it was trained on, where it was trained on one."""
 
@@ -40,6 +53,16 @@ class WarmModel:
     state_at: StateAt | None
     approximation: "WarmApproximation | None" = None
     """The free energy of those."""
+
+    def tiles(self, num_rows: int) -> Iterator[Tile]:
+        """The tiles that rows of this model are computed in."""
+        return tile_plan(num_rows, largest_tile_of(self.record))
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of its weights, and as many again for what is made of them to sample faster."""
+        tensors = [] if self.trainable is None else [*self.trainable.parameters(), *self.trainable.buffers()]
+        return 2 * sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def model(self, condition: Condition) -> Model:
         """The model at ``condition``, which has a value of each of its conditions; {} for models without.
@@ -92,13 +115,33 @@ class WarmApproximation:
 
 
 class WarmModels:
-    """At most ``capacity`` models in memory, by weight digest and version."""
+    """The models in memory: at most ``capacity`` of them, and as many as fit into ``max_bytes``, one always.
 
-    def __init__(self, versions: Versions, capacity: int, device: torch.device) -> None:
+    The least recently used goes first.  What a running request still holds stays in memory until it has ended, and is
+    counted until then.
+    """
+
+    def __init__(self, versions: Versions, capacity: int, device: torch.device, max_bytes: int = 2**62) -> None:
         self._versions = versions
         self._capacity = capacity
+        self._max_bytes = max_bytes
         self._device = device
-        self._models: OrderedDict[tuple[str, int], WarmModel] = OrderedDict()
+        self._models: OrderedDict[Key, WarmModel] = OrderedDict()
+        self._alive: WeakValueDictionary[int, WarmModel] = WeakValueDictionary()
+        self._largest: dict[Key, int] = {}
+        self.num_loaded = 0
+        self.num_evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._models
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all models that are in memory, those included that only a running request holds."""
+        return sum(model.num_bytes for model in self._alive.values())
 
     def get(self, model: str, version: int) -> WarmModel:
         """The model of an immutable version, loaded on first use.
@@ -109,11 +152,32 @@ class WarmModels:
         """
         key = (model, version)
         if key not in self._models:
-            self._models[key] = self._load(self._versions.get(model, str(version)))
+            self._models[key] = loaded = self._load(self._versions.get(model, str(version)))
+            self._alive[id(loaded)] = loaded
+            self.num_loaded += 1
+            self._make_room(key)
         self._models.move_to_end(key)
-        while len(self._models) > self._capacity:
-            self._models.popitem(last=False)
         return self._models[key]
+
+    def largest_tile(self, model: str, version: int) -> int:
+        """The size of the largest tile of a version, which need not be in memory.
+
+        Raises:
+            NotFoundError: no such version.
+        """
+        key = (model, version)
+        if key not in self._largest:
+            if len(self._largest) >= _REMEMBERED:
+                self._largest.clear()
+            self._largest[key] = largest_tile_of(self._versions.get(model, str(version)))
+        return self._largest[key]
+
+    def _make_room(self, newest: Key) -> None:
+        """Drop the least recently used, but never the newest."""
+        while len(self._models) > self._capacity or (len(self._models) > 1 and self.num_bytes > self._max_bytes):
+            oldest = next(key for key in self._models if key != newest)
+            del self._models[oldest]
+            self.num_evicted += 1
 
     def _load(self, record: VersionRecord) -> WarmModel:
         arrays, _ = unpack(self._versions.read_weights(record))

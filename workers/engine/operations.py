@@ -1,21 +1,19 @@
 """What an engine computes, tile by tile: each operation yields the parts of its answer, the last one marked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import TypeAdapter
 
 from workers.engine.classes import class_log_likelihood
 from workers.engine.completion import complete
 from workers.engine.free_energies import free_energy, free_energy_curve
-from workers.engine.models import Condition, WarmModel, WarmModels
+from workers.engine.models import WarmModels
 from workers.engine.references import References
+from workers.engine.tiled import LogLikelihood, Piece, Sample, TiledOperation
 from zoo.catalog import AnyTarget, build_target
-from zoo.core.random import RandomStream
 from zoo.core.targets import ContinuousTarget, Target
-from zoo.core.tiles import tile_plan
 from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.targets.base import TargetSpec
 
@@ -38,32 +36,15 @@ class Engine:
         self.device = device
         self.references = references or References()
 
-    def run(self, operation: str, payload: Part) -> Iterator[Part | None]:
+    def run(self, operation: str, payload: Part) -> Generator[Part | None, None, None]:
         """The parts of the answer to one request; see OPERATIONS."""
         with torch.inference_mode():
             yield from OPERATIONS[operation](self, payload)
 
-
-def sample(engine: Engine, payload: Part) -> Iterator[Part]:
-    """One part for each tile: ``samples`` and what ``include`` names; ``log_weight`` beside log_prob and energy."""
-    warm = engine.models.get(payload["model"], payload["version"])
-    condition = payload.get("condition", {})
-    model, rng = warm.model(condition), RandomStream(payload["seed"])
-    for tile in tile_plan(payload["n"]):
-        x, log_prob = model.sample_and_log_prob(tile.rows, rng.at(tile.start))
-        x, log_prob = x[: tile.used], log_prob[: tile.used]
-        yield {"samples": x.cpu().numpy()} | _extras(warm, condition, x, log_prob, payload["include"])
-
-
-def log_likelihood(engine: Engine, payload: Part) -> Iterator[Part]:
-    """One part for each tile: ``log_likelihood`` of the payload's ``samples``, float64."""
-    warm = engine.models.get(payload["model"], payload["version"])
-    model, samples = warm.model(payload.get("condition", {})), payload["samples"]
-    for tile in tile_plan(len(samples)):
-        rows = samples[tile.start : tile.start + tile.used]
-        padding = np.repeat(rows[:1], tile.rows - tile.used, axis=0)
-        batch = torch.from_numpy(np.concatenate([rows, padding])).to(engine.device)
-        yield {"log_likelihood": model.log_prob(batch)[: tile.used].cpu().numpy()}
+    def run_together(self, operation: TiledOperation, pieces: Sequence[Piece]) -> list[Part]:
+        """A part of the answer for each of the pieces, which share a tile."""
+        with torch.inference_mode():
+            return operation.compute(self, pieces)
 
 
 def energy(engine: Engine, payload: Part) -> Iterator[Part]:
@@ -85,8 +66,8 @@ def reference(engine: Engine, payload: Part) -> Iterator[Part | None]:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "sample": sample,
-    "log_likelihood": log_likelihood,
+    "sample": Sample(),
+    "log_likelihood": LogLikelihood(),
     "class_log_likelihood": class_log_likelihood,
     "complete": complete,
     "free_energy": free_energy,
@@ -106,15 +87,3 @@ def _continuous(target: Target) -> ContinuousTarget:
         return target
     msg = f"forces exist for continuous targets; this one lives on {target.space.spec.kind}"
     raise CapabilityMissingError(msg)
-
-
-def _extras(warm: WarmModel, condition: Condition, x: torch.Tensor, log_prob: torch.Tensor, include: list[str]) -> Part:
-    part: Part = {}
-    if "log_prob" in include:
-        part["log_prob"] = log_prob.cpu().numpy()
-    if "energy" in include:
-        state = warm.state(condition)
-        part["energy"] = state.target.energy(x).cpu().numpy()
-        if "log_prob" in include:
-            part["log_weight"] = -state.beta * part["energy"] - part["log_prob"]
-    return part

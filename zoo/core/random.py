@@ -1,5 +1,6 @@
 """Random numbers as an argument: counter-based streams, so that any part can be made anywhere, again and alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,56 @@ class RandomStream:
         angle = 2 * np.pi * block[:, pairs : 2 * pairs]
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)
         return torch.from_numpy(normal[:, :per_sample]).to(device)
+
+
+@dataclass(frozen=True)
+class JoinedStreams(RandomStream):
+    """Rows of several streams in one batch: each part draws what it draws alone, beside whatever neighbours.
+
+    ``parts`` are streams with their numbers of rows, in the order of the batch.  Made by ``joined``.
+    """
+
+    parts: tuple[tuple[RandomStream, int], ...] = ()
+
+    def at(self, first: int) -> RandomStream:
+        """The streams moved on together, so that the first row of the batch is ``first``."""
+        return joined([(stream.at(stream.first + first - self.first), rows) for stream, rows in self.parts])
+
+    def child(self, domain: int) -> RandomStream:
+        """The child of each stream, whose rows stay what they are."""
+        return joined([(stream.child(domain).at(stream.first), rows) for stream, rows in self.parts])
+
+    def spawn(self, index: int) -> RandomStream:
+        """Part ``index`` of each stream, whose rows stay what they are."""
+        return joined([(stream.spawn(index).at(stream.first), rows) for stream, rows in self.parts])
+
+    def uniforms(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float[Tensor, "sample {per_sample}"]:
+        """The uniforms of every part, one after the other."""
+        self._check(num_samples)
+        return torch.cat([stream.uniforms(rows, per_sample) for stream, rows in self.parts]).to(device)
+
+    def normals(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float64[Tensor, "sample {per_sample}"]:
+        """The normals of every part, one after the other."""
+        self._check(num_samples)
+        return torch.cat([stream.normals(rows, per_sample) for stream, rows in self.parts]).to(device)
+
+    def _check(self, num_samples: int) -> None:
+        total = sum(rows for _, rows in self.parts)
+        if num_samples != total:
+            msg = f"{num_samples} rows asked of streams joined for a batch of {total}"
+            raise ValueError(msg)
+
+
+def joined(parts: Sequence[tuple[RandomStream, int]]) -> RandomStream:
+    """One stream for a batch in which ``rows`` rows belong to each stream, in their order."""
+    if len(parts) == 1:
+        return parts[0][0]
+    first = parts[0][0]
+    return JoinedStreams(first.seed, first.domain, first.first, tuple(parts))
 
 
 def _splitmix64(x: int) -> int:

@@ -48,6 +48,15 @@ class AutoregressiveSpec(ModelSpec):
         """Those that hold by averaging over images on every space: the lattice's."""
         return tuple(name for name in self.symmetries if name != "z2")
 
+    def nominal_nanoseconds(self, space: SpaceSpec) -> float:
+        """That of the network, which is evaluated once more for each image that is averaged over."""
+        order = group_order(self.averaged_symmetries, space)
+        return self.network_nanoseconds(space) * (1 if order == 1 else 1 + order)
+
+    def network_nanoseconds(self, space: SpaceSpec) -> float:
+        """The same for a sample of the network alone."""
+        return super().nominal_nanoseconds(space)
+
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Beyond the kind of space: the symmetries must mean something there, and be few enough to average over."""
         if (reason := super().unsupported_reason(space)) is not None:

@@ -44,6 +44,12 @@ class PixelCnnSpec(AutoregressiveSpec):
         first = (space.num_sites * columns + (k + 1) * columns**2) * (self.width + 1)
         return first + (self.depth - 1) * taps * self.width**2
 
+    def network_nanoseconds(self, space: SpaceSpec) -> float:
+        """Each causal tap once for each site."""
+        k = self.half_kernel
+        taps = k * (2 * k + 1) + k + 1
+        return space.num_sites * (50 + 0.018 * taps * self.width * (1 + (self.depth - 1) * self.width))
+
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Beyond the kind of space: the lattice must have two axes."""
         if space.kind in self.served_spaces() and len(space.event_shape) != 2:

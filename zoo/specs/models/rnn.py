@@ -51,6 +51,11 @@ class RnnSpec(AutoregressiveSpec):
         recurrent = self.depth * (self.dimension + 1) * gates * self.width
         return frontier + recurrent + space.num_sites * parameters * (space.num_sites * channels + self.width)
 
+    def network_nanoseconds(self, space: SpaceSpec) -> float:
+        """Each recurrent weight once for each site."""
+        gates = (2 + self.dimension) * self.width
+        return space.num_sites * (50 + 0.018 * self.depth * (self.dimension + 1) * gates * self.width)
+
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Beyond the kind of space: two dimensions of recurrence need a lattice of two axes."""
         if self.dimension == 2 and space.kind in self.served_spaces() and len(space.event_shape) != 2:

@@ -49,6 +49,11 @@ class TransformerSpec(AutoregressiveSpec):
             raise ValueError(msg)
         return self
 
+    def network_nanoseconds(self, space: SpaceSpec) -> float:
+        """Each dense weight once for each site, and the keys and values of all sites before it read from memory."""
+        attention = 0.4 * self.width * space.num_sites
+        return space.num_sites * self.depth * (0.6 * self.width**2 + attention)
+
     def working_size(self, space: SpaceSpec) -> int:
         """The kernels of the frontier, dense maps of the layers, and the direct terms of pairs of sites."""
         columns = space.num_sites // space.event_shape[0]
