@@ -11,7 +11,9 @@ from models_registry.database import Database
 from models_registry.datasets import Datasets
 from models_registry.estimates import Estimates
 from models_registry.versions import Versions
+from service.admission import Admission, AdmissionLimits
 from service.engine_client import EngineClient
+from service.response_cache import ResponseCache
 from workers.settings import Settings
 from workers.wakeup import wakeup_sender
 
@@ -43,6 +45,10 @@ def build_context(settings: Settings) -> Context:
         aliases=Aliases(database),
         estimates=Estimates(database),
         datasets=Datasets(database, blobs),
-        engine=EngineClient(redis),
+        engine=EngineClient(
+            redis,
+            Admission(AdmissionLimits(settings.max_backlog_seconds, settings.caller_share)),
+            ResponseCache(settings.response_cache_bytes),
+        ),
         wakeups=wakeup_sender(settings),
     )

@@ -4,14 +4,21 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import structlog
+from prometheus_client import Histogram
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.admission import Admission, AdmissionLimits, Backlog
+from service.costs import CostModel, num_rows
+from service.metrics import METRICS
+from service.response_cache import ResponseCache
+from service.wishes import WISHES
 from workers.messages import (
     CANCEL_KEY,
     ENGINE_KEY,
@@ -19,7 +26,6 @@ from workers.messages import (
     GATEWAY_KEY,
     GATEWAY_TTL_SECONDS,
     REQUEST_STREAMS,
-    Priority,
     Reply,
     Request,
     decode_reply,
@@ -30,7 +36,11 @@ from zoo.specs.errors import DeadlineExceededError, UnavailableError
 
 log = structlog.get_logger()
 
+QUEUED = Histogram("helmholtz_queue_seconds", "Time of an answer beside its computing", registry=METRICS)
+COMPUTED = Histogram("helmholtz_compute_seconds", "Computing time of an answer", ("operation",), registry=METRICS)
+
 _BLOCK_MILLISECONDS = 2000
+_LOOK_SECONDS = 0.5
 _CANCEL_TTL_SECONDS = 600
 _GRACE_SECONDS = 0.5  # an engine that notices the deadline itself has the better message
 
@@ -52,52 +62,92 @@ class EngineClient:
     After a loss of Redis every unanswered request is sent again: an answer is a pure function of its request.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, admission: Admission | None = None, cache: ResponseCache | None = None) -> None:
         self._redis = redis
+        self.admission = admission or Admission(AdmissionLimits(backlog_seconds=10.0, caller_share=1.0))
+        self.costs = CostModel()
+        self._cache = cache or ResponseCache(0)
         self._reply_stream = f"helmholtz:replies:{uuid.uuid4().hex}"
         self._waiting: dict[str, _Waiting] = {}
-        self._reader: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._connected = True
-        self._present_until = 0.0
+        self._somebody_waits = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to read replies."""
-        self._reader = asyncio.create_task(self._read_replies(), name="reply-reader")
+        self._tasks = [
+            asyncio.create_task(self._read_replies(), name="reply-reader"),
+            asyncio.create_task(self._look_around(), name="backlog-sharer"),
+        ]
 
     async def close(self) -> None:
         """Stop reading and disconnect."""
-        while self._reader is not None and not self._reader.done():
-            self._reader.cancel()  # again, when a command of Redis that was just ending has swallowed it
-            await asyncio.wait({self._reader}, timeout=0.1)
+        while running := {task for task in self._tasks if not task.done()}:
+            for task in running:
+                task.cancel()  # again, when a command of Redis that was just ending has swallowed it
+            await asyncio.wait(running, timeout=0.1)
         with contextlib.suppress(RedisError, OSError):
             await self._redis.delete(self._reply_stream, GATEWAY_KEY + self._reply_stream)
         await self._redis.aclose()
 
-    async def ask(
-        self, operation: str, payload: Part, seconds: float, priority: Priority = "interactive"
-    ) -> AsyncIterator[Part]:
+    async def ask(self, operation: str, payload: Part, seconds: float) -> AsyncGenerator[Part, None]:
         """The parts of the answer in order, the last with ``compute_seconds``; leaving the iterator early cancels.
 
         Raises:
-            UnavailableError: Redis is away, or no engine is alive.
+            UnavailableError: Redis is away, no engine is alive, or the backlog is full.
+            ShareExceededError: the caller's share of the backlog is used up.
             DeadlineExceededError: no complete answer within ``seconds``.
             HelmholtzError: whatever the engine raised.
         """
-        request = Request(uuid.uuid4().hex, self._reply_stream, time.time() + seconds, operation, payload, priority)
+        wishes = WISHES.get()
+        key = self._cache.key(operation, payload) if wishes.use_cache else None
+        if key is not None and (known := self._cache.get(key)) is not None:
+            for part in known:
+                yield part
+            return
+        parts: list[Part] = []
+        cost = self.costs.seconds(operation, payload)
+        with self.admission.admit(cost, seconds, wishes.caller) as ticket:
+            request = Request(
+                uuid.uuid4().hex,
+                self._reply_stream,
+                time.time() + seconds,
+                operation,
+                payload,
+                ticket.priority,
+                wishes.trace,
+            )
+            total, done = num_rows(operation, payload), 0
+            async for part in self._asked(request, seconds):
+                done += _rows_in(part)
+                self.admission.progress(ticket, min(done / total, 1.0))
+                if key is not None:
+                    parts.append(part)
+                yield part
+        self.costs.learn(operation, payload, part["compute_seconds"])
+        if key is not None:
+            self._cache.put(key, parts)
+
+    async def _asked(self, request: Request, seconds: float) -> AsyncIterator[Part]:
+        """The parts of the answer, from an engine."""
+        started, answered = time.monotonic(), False
         waiting = _Waiting(request)
         self._waiting[request.id] = waiting
-        complete = False
+        self._somebody_waits.set()
         try:
             await self._send(request)
-            while not complete:
+            while not answered:
                 reply = await self._next_reply(waiting, seconds)
-                complete = reply.final
+                answered = reply.final
                 if reply.error is not None:
                     raise error_from_fields(reply.error)
+                if answered:
+                    QUEUED.observe(max(0.0, time.monotonic() - started - reply.body["compute_seconds"]))
+                    COMPUTED.labels(request.operation).observe(reply.body["compute_seconds"])
                 yield reply.body
         finally:
             del self._waiting[request.id]
-            if not complete:
+            if not answered:
                 await self._cancel(request)
 
     async def engines(self) -> list[str]:
@@ -138,7 +188,7 @@ class EngineClient:
     async def _send(self, request: Request) -> None:
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.set(GATEWAY_KEY + self._reply_stream, b"1", ex=GATEWAY_TTL_SECONDS)
+                pipeline.set(GATEWAY_KEY + self._reply_stream, self._own_backlog(), ex=GATEWAY_TTL_SECONDS)
                 pipeline.xadd(REQUEST_STREAMS[request.priority], {FIELD: encode(request)})
                 await pipeline.execute()
         except (RedisError, OSError) as error:
@@ -157,6 +207,30 @@ class EngineClient:
             "or allow more time with the header `Prefer: wait=N` (seconds, at most 300)"
         )
         return DeadlineExceededError(msg)
+
+    async def _look_around(self) -> None:
+        """While somebody waits: say so, and learn how many engines there are and what waits at other gateways."""
+        while True:
+            await self._somebody_waits.wait()
+            if not self._waiting:
+                self._somebody_waits.clear()
+            with contextlib.suppress(RedisError, OSError, UnavailableError):
+                await self._redis.set(GATEWAY_KEY + self._reply_stream, self._own_backlog(), ex=GATEWAY_TTL_SECONDS)
+                self.admission.num_engines = max(1, len(await self.engines()))
+                self.admission.elsewhere = await self._backlog_elsewhere()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _own_backlog(self) -> str:
+        own = self.admission.own
+        return f"{own.interactive:.6f} {own.bulk:.6f}"
+
+    async def _backlog_elsewhere(self) -> Backlog:
+        """What other gateways have let in."""
+        mine = GATEWAY_KEY + self._reply_stream
+        keys = [key async for key in self._redis.scan_iter(match=f"{GATEWAY_KEY}*") if key.decode() != mine]
+        values = await self._redis.mget(keys) if keys else []
+        parts = [[float(part) for part in value.split()] for value in values if value is not None]
+        return Backlog(sum(part[0] for part in parts), sum(part[1] for part in parts))
 
     async def _read_replies(self) -> None:
         """Read for ever; after a lost connection, send again what is unanswered."""
@@ -177,9 +251,6 @@ class EngineClient:
                 await asyncio.sleep(0.1)
 
     async def _read_some(self, position: bytes | str) -> bytes | str:
-        if self._waiting and time.monotonic() > self._present_until - GATEWAY_TTL_SECONDS / 2:
-            await self._redis.set(GATEWAY_KEY + self._reply_stream, b"1", ex=GATEWAY_TTL_SECONDS)
-            self._present_until = time.monotonic() + GATEWAY_TTL_SECONDS
         answer: Any = await self._redis.xread({self._reply_stream: position}, block=_BLOCK_MILLISECONDS)
         if not answer:
             return position
@@ -198,6 +269,11 @@ class EngineClient:
             return  # a part that came before: the request was computed twice
         waiting.next_part = reply.part + 1
         waiting.parts.put_nowait(reply)
+
+
+def _rows_in(part: Part) -> int:
+    """How many rows a part of an answer has: its arrays have one entry for each."""
+    return next((len(value) for value in part.values() if isinstance(value, np.ndarray)), 0)
 
 
 def _redis_away() -> UnavailableError:

@@ -60,6 +60,7 @@ async def serve(settings: Settings) -> None:
 async def _stop_when(stop: asyncio.Event, context: Context, server: uvicorn.Server, rpc: RpcServer) -> None:
     await stop.wait()
     context.draining = True
+    context.engine.admission.draining = True
     server.should_exit = True
     await rpc.stop(context.settings.grace_seconds)
 

@@ -36,6 +36,8 @@ class Request:
     operation: str
     payload: dict[str, Any]
     priority: Priority = "interactive"
+    trace: str = ""
+    """The request's name in the logs."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,11 @@ def error_fields(error: HelmholtzError) -> dict[str, Any]:
 def error_from_fields(fields: dict[str, Any]) -> HelmholtzError:
     """The error that ``error_fields`` described."""
     error_class = getattr(errors, fields["type"])
-    if error_class is UnavailableError:
-        return UnavailableError(
+    if issubclass(error_class, UnavailableError):
+        unavailable: HelmholtzError = error_class(
             fields["detail"], reason=fields["reason"], retry_after_seconds=fields["retry_after_seconds"]
         )
+        return unavailable
     error: HelmholtzError = error_class(
         fields["detail"], reason=fields["reason"], errors=tuple(FieldError(**e) for e in fields["errors"])
     )

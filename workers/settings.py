@@ -47,6 +47,12 @@ class Settings(BaseModel):
     """Largest working size of a model, in numbers of four bytes: its weights and what is made of them."""
     max_sweep_children: int = Field(default=1000, ge=1)
     """Largest number of jobs of one sweep."""
+    max_backlog_seconds: float = Field(default=10, gt=0)
+    """Computing time that may wait for each engine; what comes on top is refused with a Retry-After."""
+    caller_share: float = Field(default=0.8, gt=0, le=1)
+    """The part of it that one caller may have, where callers have keys."""
+    response_cache_bytes: int = Field(default=0, ge=0)
+    """Memory for answers that are given again to equal requests with equal seeds; 0 keeps none."""
     grace_seconds: float = Field(default=10, gt=0)
     """Time that a draining process has to finish what it has begun."""
 

@@ -2,11 +2,11 @@
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-METRICS = CollectorRegistry()
-ProcessCollector(registry=METRICS)
+from service.metrics import METRICS
+
 REQUESTS = Counter("helmholtz_requests", "HTTP requests", ("method", "route", "status"), registry=METRICS)
 SECONDS = Histogram("helmholtz_request_seconds", "Time to answer", ("method", "route"), registry=METRICS)
 

@@ -1,7 +1,9 @@
 """Errors as problem+json (RFC 9457); HTTP's codes are given to our errors here and nowhere else."""
 
+import re
 from dataclasses import asdict
 from http import HTTPStatus
+from math import ceil
 
 import orjson
 import structlog
@@ -24,6 +26,7 @@ from zoo.specs.errors import (
     PayloadTooLargeError,
     PreconditionFailedError,
     PreconditionRequiredError,
+    ShareExceededError,
     StateConflictError,
     UnauthenticatedError,
     UnavailableError,
@@ -31,6 +34,8 @@ from zoo.specs.errors import (
 )
 
 log = structlog.get_logger()
+
+_OPEN_INFERENCE = r"/v2(/|$)"
 
 STATUS: dict[type[HelmholtzError], int] = {
     MalformedError: 400,
@@ -47,6 +52,7 @@ STATUS: dict[type[HelmholtzError], int] = {
     InvalidValueError: 422,
     PreconditionRequiredError: 428,
     ClientGoneError: 499,  # nobody reads it; the metrics tell it from a fault of ours
+    ShareExceededError: 429,
     UnavailableError: 503,
     DeadlineExceededError: 504,
     HelmholtzError: 500,
@@ -56,7 +62,11 @@ STATUS: dict[type[HelmholtzError], int] = {
 def problem(
     status: int, title: str, detail: str, reason: str, instance: str, errors: tuple[FieldError, ...] = ()
 ) -> Response:
-    """A problem+json response."""
+    """A problem+json response; under /v2 what the Open Inference Protocol has in its place."""
+    if re.match(_OPEN_INFERENCE, instance):
+        # its clients know no 422
+        code = HTTPStatus.BAD_REQUEST if status == HTTPStatus.UNPROCESSABLE_ENTITY else status
+        return Response(orjson.dumps({"error": detail}), code, media_type="application/json")
     body = {
         "type": "about:blank",
         "title": title,
@@ -87,7 +97,7 @@ async def _on_our_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     response = problem(status, error.title, error.detail, error.reason, request.url.path, error.errors)
     if isinstance(error, UnavailableError):
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+        response.headers["Retry-After"] = str(max(1, ceil(error.retry_after_seconds)))
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -6,9 +6,9 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from service.metrics import METRICS
 from service.rest.dependencies import ContextOf
 from service.rest.encoding import json_response
-from service.rest.metrics import METRICS
 from service.rest.routing import make_router
 from service.use_cases.describe_service import check_readiness, describe_service
 

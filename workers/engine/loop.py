@@ -136,14 +136,14 @@ class EngineLoop:
 
     def _step(self, together: list[Work]) -> None:
         """Compute one tile, or one part of an operation that has none."""
-        started = time.perf_counter()
+        started, loading = time.perf_counter(), self._engine.models.seconds_loading
         if (operation := together[0].operation) is not None:
             pieces = [work.pieces[0] for work in together]
             parts: list[Part] = []
             done = self._guarded(
                 together, lambda: parts.extend(self._engine.run_together(operation, pieces)), shared=True
             )
-            self._schedule.took(together, time.perf_counter() - started)
+            self._took(together, started, loading)
             for work, part in zip(together, parts, strict=True) if done else ():
                 work.pieces.popleft()
                 self._answer(work, part, final=not work.pieces)
@@ -152,8 +152,13 @@ class EngineLoop:
             found: list[Part | None] = []
             parts_left = work.parts
             if parts_left is not None and self._guarded(together, lambda: found.append(next(parts_left, _END))):
-                self._schedule.took(together, time.perf_counter() - started)
+                self._took(together, started, loading)
                 self._next_part(work, found[0])
+
+    def _took(self, works: list[Work], started: float, loading: float) -> None:
+        """Note the time of a step, without that of loading a model."""
+        loaded = self._engine.models.seconds_loading - loading
+        self._schedule.took(works, max(0.0, time.perf_counter() - started - loaded))
 
     def _next_part(self, work: Work, part: Part | None) -> None:
         """Send the part before this one: only now it is known whether it is the last."""

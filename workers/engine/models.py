@@ -1,5 +1,6 @@
 """Warm models: built from verified registry versions, the least recently used dropped first."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ class WarmModels:
         self._models: OrderedDict[Key, WarmModel] = OrderedDict()
         self._alive: WeakValueDictionary[int, WarmModel] = WeakValueDictionary()
         self._largest: dict[Key, int] = {}
+        self.seconds_loading = 0.0
         self.num_loaded = 0
         self.num_evicted = 0
 
@@ -152,7 +154,9 @@ class WarmModels:
         """
         key = (model, version)
         if key not in self._models:
+            started = time.perf_counter()
             self._models[key] = loaded = self._load(self._versions.get(model, str(version)))
+            self.seconds_loading += time.perf_counter() - started
             self._alive[id(loaded)] = loaded
             self.num_loaded += 1
             self._make_room(key)

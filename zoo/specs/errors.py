@@ -135,6 +135,13 @@ class UnavailableError(HelmholtzError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class ShareExceededError(UnavailableError):
+    """The caller has as much in progress as one caller may have; the same request can succeed later."""
+
+    title = "Your share is used up"
+    reason = "SHARE_EXCEEDED"
+
+
 class DeadlineExceededError(HelmholtzError):
     """The answer was not ready when the deadline passed."""
 

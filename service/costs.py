@@ -1,0 +1,81 @@
+"""What a request will cost: seconds of computing as a linear function of its rows, learnt from the answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+_FORGETTING = 0.9  # weight of an answer after each newer one: about the last ten count
+_SECONDS_PER_ROW = 1e-4  # before anything is known
+_MOST_KINDS = 4096
+
+Payload = dict[str, Any]
+Kind = tuple[str, ...]
+
+
+def num_rows(operation: str, payload: Payload) -> int:
+    """How many rows an engine works through for a request; the cost grows in proportion."""
+    match operation:
+        case "sample" | "free_energy":
+            return int(payload["n"])
+        case "free_energy_curve":
+            return int(payload["n"]) * len(payload["conditions"])
+        case "complete":
+            return len(payload["samples"]) * max(int(payload["n"]), int(payload["proposals"]))
+        case "log_likelihood" | "class_log_likelihood" | "energy":
+            return len(payload["samples"])
+    return 1
+
+
+def kind_of(operation: str, payload: Payload) -> Kind:
+    """Requests whose costs are alike, but for their rows: one operation on one version, or on one kind of target."""
+    if "version" in payload:
+        return operation, payload["model"], str(payload["version"])
+    return operation, str(payload.get("target", {}).get("kind", ""))
+
+
+@dataclass
+class _Line:
+    """A weighted least-squares line through (rows, seconds) with neither part negative."""
+
+    weight: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    xx: float = 0.0
+    xy: float = 0.0
+
+    def add(self, rows: int, seconds: float) -> None:
+        for name, value in (("weight", 1.0), ("x", rows), ("y", seconds), ("xx", rows * rows), ("xy", rows * seconds)):
+            setattr(self, name, _FORGETTING * getattr(self, name) + value)
+
+    def at(self, rows: int) -> float:
+        spread = self.weight * self.xx - self.x**2
+        if spread > 1e-6 * self.x**2:
+            slope = (self.weight * self.xy - self.x * self.y) / spread
+            offset = (self.y - slope * self.x) / self.weight
+            if slope >= 0 and offset >= 0:
+                return offset + slope * rows
+            if slope < 0:
+                return self.y / self.weight
+        return max(rows * self.xy / self.xx, 0.0)
+
+
+class CostModel:
+    """Estimates for every kind of request that has been answered of late."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Kind, _Line] = {}
+
+    def learn(self, operation: str, payload: Payload, seconds: float) -> None:
+        """Take note of what an answer took."""
+        if len(self._lines) >= _MOST_KINDS:
+            self._lines.clear()
+        self._lines.setdefault(kind_of(operation, payload), _Line()).add(num_rows(operation, payload), seconds)
+
+    def knows(self, operation: str, payload: Payload) -> bool:
+        """Whether a request of this kind has been answered before."""
+        return kind_of(operation, payload) in self._lines
+
+    def seconds(self, operation: str, payload: Payload) -> float:
+        """The computing time that a request will take."""
+        rows = num_rows(operation, payload)
+        line = self._lines.get(kind_of(operation, payload))
+        return rows * _SECONDS_PER_ROW if line is None else line.at(rows)
