@@ -54,6 +54,7 @@ class Database:
     def __init__(self, url: str, *, busy_timeout_seconds: float = 5.0) -> None:
         self.engine = _make_engine(url, busy_timeout_seconds)
         self._busy_timeout_seconds = busy_timeout_seconds
+        self._watcher: sqlite3.Connection | None = None
         self._writers = threading.BoundedSemaphore(
             1 if self.engine.dialect.name == "sqlite" else POOL_SIZE + POOL_OVERFLOW
         )
@@ -80,6 +81,22 @@ class Database:
         """
         with _outages_translated(), self.engine.connect() as connection:
             yield connection
+
+    def revision(self) -> int | None:
+        """A number that changes when anything is committed by anybody; None where the database has no such number.
+
+        It takes microseconds, so what was read may be kept until it changes.  Call it from one thread.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return None
+        try:
+            if self._watcher is None:
+                path = self.engine.url.database or ""
+                self._watcher = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            found: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            return None
+        return found
 
     def check(self) -> None:
         """Return when the database answers and has been migrated.
@@ -111,6 +128,9 @@ class Database:
     def dispose(self) -> None:
         """Close the connections that nobody is using."""
         self.engine.dispose()
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
 
 
 class now(ColumnElement[float]):  # noqa: N801 - reads as the SQL function it is

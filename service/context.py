@@ -1,6 +1,6 @@
 """What the use cases work with: the settings, the stores and the engines of one gateway."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from celery import Celery
 from redis.asyncio import Redis
@@ -10,7 +10,7 @@ from models_registry.blobs import BlobStore
 from models_registry.database import Database
 from models_registry.datasets import Datasets
 from models_registry.estimates import Estimates
-from models_registry.versions import Versions
+from models_registry.versions import VersionRecord, Versions
 from service.admission import Admission, AdmissionLimits
 from service.engine_client import EngineClient
 from service.response_cache import ResponseCache
@@ -24,6 +24,7 @@ class Context:
 
     settings: Settings
     database: Database
+    blobs: BlobStore
     versions: Versions
     aliases: Aliases
     estimates: Estimates
@@ -31,6 +32,8 @@ class Context:
     engine: EngineClient
     wakeups: Celery
     draining: bool = False
+    resolved: dict[tuple[str, str | None], tuple[int, VersionRecord]] = field(default_factory=dict)
+    """Versions by what they were asked for as, each with the revision of the database in which it was so."""
 
 
 def build_context(settings: Settings) -> Context:
@@ -41,6 +44,7 @@ def build_context(settings: Settings) -> Context:
     return Context(
         settings=settings,
         database=database,
+        blobs=blobs,
         versions=Versions(database, blobs),
         aliases=Aliases(database),
         estimates=Estimates(database),

@@ -16,7 +16,7 @@ ResultT = TypeVar("ResultT")
 _WAIT = re.compile(r"\bwait\s*=\s*\"?([^\s,;\"]*)")
 
 
-def get_context(request: Request) -> Context:
+async def get_context(request: Request) -> Context:  # a coroutine: others would each be run in a thread
     """The gateway's context."""
     context: Context = request.app.state.context
     return context
@@ -30,7 +30,7 @@ def caller_of(request: Request) -> str:
     return str(getattr(request.state, "caller", "local"))
 
 
-def seconds_allowed(context: ContextOf, prefer: Annotated[str | None, Header()] = None) -> float:
+async def seconds_allowed(context: ContextOf, prefer: Annotated[str | None, Header()] = None) -> float:
     """Seconds that the client waits: ``Prefer: wait=N``, else the synchronous limit.
 
     Raises:
@@ -55,7 +55,7 @@ def seconds_allowed(context: ContextOf, prefer: Annotated[str | None, Header()] 
 SecondsAllowed = Annotated[float, Depends(seconds_allowed)]
 
 
-def asked_by_query(
+async def asked_by_query(
     beta: Annotated[float | None, Query(description="Inverse temperature, where it is not in the body")] = None,
     condition: Annotated[
         str | None, Query(description='Values of conditions as a JSON object, such as {"label": 3}')

@@ -25,7 +25,7 @@ _ARRAYS = frozenset({"samples", "mask"})
 _BOOLEANS = "nested lists of true and false, true where a site is known"
 
 
-def marginal_by_query(
+async def marginal_by_query(
     asked: AskedByQuery,
     proposals: Annotated[int | None, Query(description="Proposals, where it is not in the body")] = None,
     seed: Annotated[int | None, Query(description="Seed, where it is not in the body")] = None,
@@ -37,7 +37,7 @@ def marginal_by_query(
 MarginalByQuery = Annotated[dict[str, Any], Depends(marginal_by_query)]
 
 
-def likelihood_by_query(
+async def likelihood_by_query(
     asked: MarginalByQuery,
     include: Annotated[list[str] | None, Query(description="What to answer beside ln q, as in the body")] = None,
 ) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def likelihood_by_query(
     return asked if include is None else asked | {"include": include}
 
 
-def completion_by_query(
+async def completion_by_query(
     asked: MarginalByQuery,
     n: Annotated[
         int | None, Query(description="Completions of each configuration, where it is not in the body")

@@ -1,7 +1,10 @@
 """Resolve a model and a reference to the immutable version that answers, and what it is asked at."""
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import TypeVar
 
 from anyio.to_thread import run_sync
 
@@ -17,7 +20,10 @@ from zoo.specs.models.conditions import NO_CONDITION, TOLERATED_FRACTION, Condit
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.base import TargetSpec
 
+ResultT = TypeVar("ResultT")
+
 _FAMILIES: dict[str, type[ModelSpec]] = {tag_of(spec): spec for spec in FAMILIES}
+_REMEMBERED = 4096  # versions
 _FAR = 100.0  # widths outside, from which their number says nothing more
 _ROUNDING = 1e-9  # of a distance in units of a range's width
 
@@ -43,13 +49,42 @@ async def resolve_version(context: Context, model: str, ref: str | None) -> Vers
         NotFoundError: no such model, version or alias.
         CorruptArtifactError: the version is quarantined.
     """
-    record = await run_sync(context.versions.resolve, model, ref)
+    record = await _resolved(context, model, ref)
     if record.state != "ready":
         msg = f"version {record.version} of {model!r} is quarantined: its weights do not have the digest they had"
         raise CorruptArtifactError(msg)
     return record
 
 
+async def _resolved(context: Context, model: str, ref: str | None) -> VersionRecord:
+    """The version behind a reference, from memory as long as nothing has been committed to the database."""
+    revision = context.database.revision()
+    found = context.resolved.get((model, ref))
+    if revision is not None and found is not None and found[0] == revision:
+        return found[1]
+    record = await run_sync(context.versions.resolve, model, ref)
+    if revision is not None:
+        if len(context.resolved) >= _REMEMBERED:
+            context.resolved.clear()
+        context.resolved[model, ref] = (revision, record)
+    return record
+
+
+def _once_for_each_record(find: Callable[[VersionRecord], ResultT]) -> Callable[[VersionRecord], ResultT]:
+    """``find`` with a memory for as long as somebody has the record, which never changes."""
+    known: dict[int, tuple[weakref.ref[VersionRecord], ResultT]] = {}
+
+    @wraps(find)
+    def remembered(record: VersionRecord) -> ResultT:
+        number = id(record)
+        if number not in known:
+            known[number] = weakref.ref(record, lambda _: known.pop(number)), find(record)
+        return known[number][1]
+
+    return remembered
+
+
+@_once_for_each_record
 def target_of(record: VersionRecord) -> TargetSpec:
     """The system that a version was trained on.
 
@@ -65,6 +100,7 @@ def target_of(record: VersionRecord) -> TargetSpec:
     return parse_target(record.target)
 
 
+@_once_for_each_record
 def space_of(record: VersionRecord) -> SpaceSpec:
     """The space that a version's samples live in."""
     return SpaceSpec.model_validate(record.space) if record.target is None else target_of(record).space
@@ -75,6 +111,7 @@ def capabilities_of(record: VersionRecord) -> Capabilities:
     return _FAMILIES[record.model_spec["family"]].capabilities
 
 
+@_once_for_each_record
 def condition_on_of(record: VersionRecord) -> ConditionOn:
     """What a version is conditioned on."""
     spec = _FAMILIES[record.model_spec["family"]].model_validate(record.model_spec)

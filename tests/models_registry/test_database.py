@@ -183,3 +183,22 @@ def test_many_threads_write_at_once(database: Database) -> None:
         thread.join()
     assert failures == []
     assert count(database) == 240
+
+
+def test_the_revision_changes_with_every_commit_by_anybody(database: Database, database_file: Path) -> None:
+    first = database.revision()
+    assert first is not None
+    assert database.revision() == first
+    count(database)
+    assert database.revision() == first
+    add(database, "ours")
+    second = database.revision()
+    assert second != first
+    other = Database(f"sqlite:///{database_file}")
+    add(other, "theirs")
+    assert database.revision() != second
+    other.dispose()
+
+
+def test_a_database_that_is_not_there_has_no_revision(tmp_path: Path) -> None:
+    assert Database(f"sqlite:///{tmp_path / 'none' / 'registry.db'}").revision() is None

@@ -64,7 +64,7 @@ def allowed(prefer: str | None) -> float:
         settings = Settings(
             data_dir=Path(folder), redis_url="unix:///nowhere", sync_limit_seconds=10, max_wait_seconds=300
         )
-        return seconds_allowed(build_context(settings), prefer)
+        return asyncio.run(seconds_allowed(build_context(settings), prefer))
 
 
 @pytest.mark.parametrize(
