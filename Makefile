@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PROTO := proto/helmholtz/v1/inference.proto
+OPEN_INFERENCE_PROTO := proto/inference/v2/open_inference.proto
 
 .PHONY: demo serve test check fmt types generate bench chaos clean
 
@@ -33,10 +34,12 @@ fmt: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# protoc writes where the import path of its input says: service/rpc/v1.
+# protoc writes where the import path of its input says: service/rpc/v1 and service/open_inference/v2.
 generate: $(INSTALLED)
 	$(BIN)/python -m grpc_tools.protoc -I service/rpc/v1=proto/helmholtz/v1 \
 	  --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc -I service/open_inference/v2=proto/inference/v2 \
+	  --python_out=. --pyi_out=. --grpc_python_out=. $(OPEN_INFERENCE_PROTO)
 	$(BIN)/python -m service.rest.export_openapi docs/openapi.json
 
 # All tables of docs/results, or one: make bench NAME=exact_references

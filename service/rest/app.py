@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from service.context import Context
+from service.open_inference import rest as open_inference
 from service.rest import (
     completion,
     curves,
@@ -23,6 +24,7 @@ from service.rest import (
     targets,
     zoo,
 )
+from service.rest.attribution import Attributed
 from service.rest.authorisation import Authorised
 from service.rest.metrics import Measured
 from zoo.specs.errors import FieldError, NotFoundError
@@ -56,9 +58,13 @@ def build_app(context: Context) -> FastAPI:
     problems.install(app)
     for room in (status, docs, zoo, targets, jobs, datasets, registry, inference, completion, curves, free_energies):
         app.include_router(room.router)
-    app.add_api_route("/v1/{path:path}", _unknown, methods=_METHODS, include_in_schema=False, response_model=None)
+    app.include_router(open_inference.router)
+    for base in ("/v1", "/v2"):
+        path = base + "/{path:path}"
+        app.add_api_route(path, _unknown, methods=_METHODS, include_in_schema=False, response_model=None)
     app.add_middleware(Authorised, settings=context.settings)
     app.add_middleware(Measured)
+    app.add_middleware(Attributed, settings=context.settings)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

@@ -8,7 +8,7 @@ from service.rest.problems import problem
 from workers.settings import Settings
 from zoo.specs.errors import UnauthenticatedError
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 
 
 class Authorised:

@@ -144,6 +144,11 @@ def _decoded(body: bytes, settings: Settings, default: object) -> Any:  # noqa: 
         raise MalformedError(msg) from None
 
 
+def json_from_bytes(body: bytes | memoryview, settings: Settings) -> Any:  # noqa: ANN401 - JSON
+    """The JSON in bytes; raises as ``read_json`` does."""
+    return _decoded(bytes(body), settings, None)
+
+
 def array_from_json(data: object, name: str = "samples") -> NDArray[np.generic]:
     """The array in nested JSON lists.
 

@@ -1,4 +1,4 @@
-"""The gRPC server: Inference, health and reflection on one port."""
+"""The gRPC server: Inference, the Open Inference Protocol, health and reflection on one port."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,12 +9,15 @@ from grpc_reflection.v1alpha import reflection
 
 from service.context import Context
 from service.keys import check_authorization
+from service.open_inference import rpc as open_inference
+from service.open_inference.v2 import open_inference_pb2_grpc
 from service.rpc.inference import Inference
 from service.rpc.v1 import inference_pb2, inference_pb2_grpc
 from workers.settings import PREFIX, Settings
 from zoo.specs.errors import InvalidValueError, UnauthenticatedError
 
 INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["Inference"].full_name
+_OPEN_METHODS = (f"/{health.SERVICE_NAME}/", *open_inference.OPEN_METHODS)
 _FRAME_BYTES = 1024  # beside the arrays themselves
 
 
@@ -38,8 +41,11 @@ class RpcServer:
         )
         self._health = health.aio.HealthServicer()
         inference_pb2_grpc.add_InferenceServicer_to_server(Inference(context), self._server)
+        open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
+            open_inference.OpenInference(context), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (INFERENCE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (INFERENCE, open_inference.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         try:
             self.port = self._server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
@@ -50,7 +56,7 @@ class RpcServer:
     async def start(self) -> None:
         """Listen, and say so on the health service."""
         await self._server.start()
-        for name in ("", INFERENCE):
+        for name in ("", INFERENCE, open_inference.SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace_seconds: float) -> None:
@@ -70,7 +76,7 @@ class _Authorised(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has
     ) -> object:
         """The handler of the call, or one that refuses it."""
         handler = await continuation(details)
-        if handler is None or details.method.startswith(f"/{health.SERVICE_NAME}/"):
+        if handler is None or details.method.startswith(_OPEN_METHODS):
             return handler
         header = dict(details.invocation_metadata).get("authorization")
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("zoo", "models_registry", "workers", "service", "helmholtz")
-GENERATED = ROOT / "service" / "rpc" / "v1"
+GENERATED = (ROOT / "service" / "rpc" / "v1", ROOT / "service" / "open_inference" / "v2")
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ def sources(*folders: str) -> tuple[Source, ...]:
 def _read(folders: tuple[str, ...]) -> Iterator[Source]:
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            if GENERATED not in path.parents:
+            if not any(folder in path.parents for folder in GENERATED):
                 yield Source(str(path.relative_to(ROOT)), path.read_text())

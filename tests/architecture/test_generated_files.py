@@ -9,22 +9,29 @@ from grpc_tools import protoc
 from service.rest.export_openapi import export_openapi
 from tests.architecture.sources import GENERATED, ROOT
 
-PROTO = ROOT / "proto" / "helmholtz" / "v1"
-MAPPING = ("service/rpc/v1", "proto/helmholtz/v1")
+MAPPINGS = {"service/rpc/v1": "proto/helmholtz/v1", "service/open_inference/v2": "proto/inference/v2"}
+"""Folder of stubs: folder of the proto files that they are made of."""
 
 
-def generate(proto_folder: Path, out: Path) -> dict[str, str]:
+def generate(stubs: str, proto_folder: Path, out: Path) -> dict[str, str]:
     """The stubs of every proto file, by name."""
-    arguments = ["protoc", f"-I{MAPPING[0]}={proto_folder}"]
+    arguments = ["protoc", f"-I{stubs}={proto_folder}"]
     arguments += [f"--{kind}_out={out}" for kind in ("python", "pyi", "grpc_python")]
     assert protoc.main([*arguments, *map(str, sorted(proto_folder.glob("*.proto")))]) == 0
-    return {path.name: path.read_text() for path in (out / MAPPING[0]).iterdir()}
+    return {path.name: path.read_text() for path in (out / stubs).iterdir()}
 
 
-def test_the_stubs_are_those_of_the_proto_files(tmp_path: Path) -> None:
-    committed = {p.name: p.read_text() for p in GENERATED.iterdir() if p.is_file() and p.name != "__init__.py"}
+def test_every_folder_of_stubs_is_looked_at() -> None:
+    assert {ROOT / stubs for stubs in MAPPINGS} == set(GENERATED)
+    assert {path.parent for path in (ROOT / "proto").rglob("*.proto")} == {ROOT / p for p in MAPPINGS.values()}
+
+
+@pytest.mark.parametrize("stubs", MAPPINGS)
+def test_the_stubs_are_those_of_the_proto_files(stubs: str, tmp_path: Path) -> None:
+    files = (ROOT / stubs).iterdir()
+    committed = {p.name: p.read_text() for p in files if p.is_file() and p.name != "__init__.py"}
     assert len(committed) >= 3
-    fresh = generate(PROTO, tmp_path)
+    fresh = generate(stubs, ROOT / MAPPINGS[stubs], tmp_path)
     assert fresh.keys() == committed.keys()
     assert [name for name in fresh if fresh[name] != committed[name]] == [], "run `make generate`"
 
@@ -32,14 +39,17 @@ def test_the_stubs_are_those_of_the_proto_files(tmp_path: Path) -> None:
 def test_a_changed_proto_file_is_noticed(tmp_path: Path) -> None:
     changed = tmp_path / "proto"
     changed.mkdir()
-    text = (PROTO / "inference.proto").read_text()
+    stubs = "service/rpc/v1"
+    text = (ROOT / MAPPINGS[stubs] / "inference.proto").read_text()
     (changed / "inference.proto").write_text(text + "\nmessage Planted { int32 fault = 1; }\n")
     (tmp_path / "out").mkdir()
-    assert generate(changed, tmp_path / "out")["inference_pb2.py"] != (GENERATED / "inference_pb2.py").read_text()
+    fresh = generate(stubs, changed, tmp_path / "out")
+    assert fresh["inference_pb2.py"] != (ROOT / stubs / "inference_pb2.py").read_text()
 
 
-def test_the_makefile_generates_as_this_test_does() -> None:
-    assert f"-I {MAPPING[0]}={MAPPING[1]}" in (ROOT / "Makefile").read_text()
+@pytest.mark.parametrize("stubs", MAPPINGS)
+def test_the_makefile_generates_as_this_test_does(stubs: str) -> None:
+    assert f"-I {stubs}={MAPPINGS[stubs]}" in (ROOT / "Makefile").read_text()
 
 
 def test_the_openapi_document_is_the_one_of_the_application(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from service.rpc.server import RpcServer
 from workers.settings import Settings
 
 KEY = "a-key-for-a-test-0123456789"
-OPEN_PATHS = {"/healthz", "/readyz"}
+OPEN_PATHS = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}
 WRONG = [None, "", "Bearer", "Bearer ", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", f"Basic {KEY}", KEY, "Bearer \xe9"]
 
 
@@ -75,6 +75,8 @@ def test_no_route_answers_without_the_key(locked: Settings, header: str | None) 
     assert {path: status for (_, path), status in found.items() if path in OPEN_PATHS} == {
         "/healthz": 200,
         "/readyz": 503,
+        "/v2/health/live": 200,
+        "/v2/health/ready": 503,
     }
 
 
@@ -160,13 +162,14 @@ async def grpc_statuses(settings: Settings, header: str | None) -> dict[str, grp
 
 
 def is_open(path: str) -> bool:
-    return path.startswith("/grpc.health.v1.Health/")
+    free = ("/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady")
+    return path.startswith("/grpc.health.v1.Health/") or path in free
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", f"Bearer {KEY}x", f"Basic {KEY}"])
 def test_no_grpc_method_answers_without_the_key(locked: Settings, header: str | None) -> None:
     found = asyncio.run(grpc_statuses(locked, header))
-    assert len(found) >= 6
+    assert len(found) >= 16
     assert found["/grpc.health.v1.Health/Check"] is grpc.StatusCode.OK
     for path, code in found.items():
         assert (code is grpc.StatusCode.UNAUTHENTICATED) is not is_open(path), path
