@@ -22,6 +22,7 @@ from service.wishes import WISHES
 from workers.messages import (
     CANCEL_KEY,
     ENGINE_KEY,
+    ENGINE_METRICS_KEY,
     FIELD,
     GATEWAY_KEY,
     GATEWAY_TTL_SECONDS,
@@ -174,6 +175,19 @@ class EngineClient:
         except (RedisError, OSError) as error:
             raise _redis_away() from error
         return [value for value in values if value is not None]
+
+    async def engine_metrics(self) -> dict[str, str]:
+        """The metrics of the living engines by their names; none while Redis is away."""
+        try:
+            keys = [key async for key in self._redis.scan_iter(match=f"{ENGINE_METRICS_KEY}*")]
+            values = await self._redis.mget(keys) if keys else []
+        except (RedisError, OSError):
+            return {}
+        return {
+            key.decode().removeprefix(ENGINE_METRICS_KEY): value.decode()
+            for key, value in zip(keys, values, strict=True)
+            if value is not None
+        }
 
     async def _next_reply(self, waiting: _Waiting, seconds: float) -> Reply:
         """The next part of the answer; the time that the asker spends on the parts before does not count as silence."""

@@ -17,6 +17,7 @@ REQUEST_STREAMS: dict[Priority, str] = {"interactive": REQUEST_STREAM, "bulk": "
 """Short requests, and those whose answers take long: engines take turns between the two."""
 ENGINE_GROUP = "engines"
 ENGINE_KEY = "helmholtz:engine:"  # + engine name: present while that engine is alive
+ENGINE_METRICS_KEY = "helmholtz:engine-metrics:"  # + engine name: its metrics in Prometheus's text format
 CANCEL_KEY = "helmholtz:cancelled:"  # + request id: the client has gone
 GATEWAY_KEY = "helmholtz:gateway:"  # + reply stream: present while somebody reads it
 ENGINE_TTL_SECONDS = 5

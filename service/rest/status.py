@@ -6,6 +6,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from service.engine_metrics import exposition
 from service.metrics import METRICS
 from service.rest.dependencies import ContextOf
 from service.rest.encoding import json_response
@@ -49,9 +50,10 @@ async def info(context: ContextOf) -> dict[str, Any]:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics() -> Response:
-    """Prometheus metrics of this gateway."""
-    return Response(generate_latest(METRICS), media_type=CONTENT_TYPE_LATEST)
+async def metrics(context: ContextOf) -> Response:
+    """Prometheus metrics of this gateway and of the engines that are alive."""
+    engines = exposition(await context.engine.engine_metrics())
+    return Response(generate_latest(METRICS) + engines, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/", response_class=HTMLResponse)

@@ -16,9 +16,20 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from workers.engine.mailbox import Letter, Mailbox, Outgoing
+from workers.engine.metrics import (
+    ACTIVE,
+    ENDED,
+    REQUESTS_PER_TILE,
+    ROWS_PADDED,
+    ROWS_USED,
+    STEP_SECONDS,
+    TILES,
+    metrics_text,
+)
 from workers.engine.operations import Engine
 from workers.engine.schedule import Part, Schedule, Work
-from workers.messages import ENGINE_KEY, ENGINE_TTL_SECONDS, Priority, Reply, error_fields
+from workers.engine.tiled import Piece
+from workers.messages import ENGINE_KEY, ENGINE_METRICS_KEY, ENGINE_TTL_SECONDS, Priority, Reply, error_fields
 from zoo.specs.errors import DeadlineExceededError, HelmholtzError, UnavailableError
 
 log = structlog.get_logger()
@@ -88,6 +99,7 @@ class EngineLoop:
 
     def _cycle(self) -> None:
         """Exchange mail, or wait for it when there is nothing to do, and compute one step."""
+        ACTIVE.set(len(self._schedule))
         if self._schedule or self._outgoing:
             active = [work.request for work in self._schedule]
             incoming = self._mailbox.exchange(self._outgoing, active, self._room())
@@ -125,6 +137,8 @@ class EngineLoop:
         now = time.time()
         for work in list(self._schedule):
             if work.request.id in abandoned:
+                log.debug("nobody waits for a request any more", request=work.request.trace, id=work.request.id)
+                ENDED.labels("abandoned").inc()
                 self._end(work)
             elif now > work.request.deadline:
                 msg = (
@@ -139,6 +153,7 @@ class EngineLoop:
         started, loading = time.perf_counter(), self._engine.models.seconds_loading
         if (operation := together[0].operation) is not None:
             pieces = [work.pieces[0] for work in together]
+            _count(together[0].request.operation, pieces)
             parts: list[Part] = []
             done = self._guarded(
                 together, lambda: parts.extend(self._engine.run_together(operation, pieces)), shared=True
@@ -158,7 +173,9 @@ class EngineLoop:
     def _took(self, works: list[Work], started: float, loading: float) -> None:
         """Note the time of a step, without that of loading a model."""
         loaded = self._engine.models.seconds_loading - loading
-        self._schedule.took(works, max(0.0, time.perf_counter() - started - loaded))
+        seconds = max(0.0, time.perf_counter() - started - loaded)
+        self._schedule.took(works, seconds)
+        STEP_SECONDS.labels(works[0].request.operation).observe(seconds)
 
     def _next_part(self, work: Work, part: Part | None) -> None:
         """Send the part before this one: only now it is known whether it is the last."""
@@ -177,6 +194,14 @@ class EngineLoop:
         )
         work.num_sent += 1
         if final:
+            log.debug(
+                "answered",
+                request=work.request.trace,
+                id=work.request.id,
+                operation=work.request.operation,
+                compute_seconds=round(work.compute_seconds, 6),
+            )
+            ENDED.labels("answered").inc()
             self._end(work)
 
     def _guarded(self, works: Sequence[Work], action: Callable[[], object], *, shared: bool = False) -> bool:
@@ -204,12 +229,20 @@ class EngineLoop:
         """The error as its client may know it."""
         if isinstance(error, HelmholtzError):
             return error
-        log.error("operation failed", operation=work.request.operation, request=work.request.id, exc_info=error)
+        log.error(
+            "operation failed",
+            request=work.request.trace,
+            id=work.request.id,
+            operation=work.request.operation,
+            exc_info=error,
+        )
         msg = f"the engine failed at operation {work.request.operation!r}; its log has the reason"
         return HelmholtzError(msg)
 
     def _refuse(self, work: Work, error: HelmholtzError) -> None:
         """Answer with an error; the work is no longer, or not yet, in the schedule."""
+        log.info("refused", request=work.request.trace, id=work.request.id, reason=error.reason)
+        ENDED.labels(error.reason.lower()).inc()
         reply = Reply(work.request.id, work.num_sent, final=True, error=error_fields(error))
         self._outgoing.replies.append((work.request.reply_to, reply))
         self._outgoing.done.append(work.entry)
@@ -239,10 +272,22 @@ class EngineLoop:
         while not self._ended.is_set():
             try:
                 value = json.dumps(self._info | {"pid": os.getpid()})
-                self._redis.set(ENGINE_KEY + self._name, value, ex=ENGINE_TTL_SECONDS)
+                pipeline = self._redis.pipeline(transaction=False)
+                pipeline.set(ENGINE_KEY + self._name, value, ex=ENGINE_TTL_SECONDS)
+                pipeline.set(ENGINE_METRICS_KEY + self._name, metrics_text(self._engine.models), ex=ENGINE_TTL_SECONDS)
+                pipeline.execute()
             except RedisError as error:
                 log.debug("engine pulse not written", error=str(error))
             self._ended.wait(1)
+
+
+def _count(operation: str, pieces: Sequence[Piece]) -> None:
+    """Count a tile."""
+    rows, used = pieces[0].tile.rows, sum(piece.tile.used for piece in pieces)
+    TILES.labels(operation, rows).inc()
+    REQUESTS_PER_TILE.observe(len(pieces))
+    ROWS_USED.inc(used)
+    ROWS_PADDED.inc(rows - used)
 
 
 _END: Part = {"end": "of an answer"}
