@@ -3,7 +3,7 @@
 from typing import final
 
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Float32, Float64, Num
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -80,8 +80,10 @@ class ProductModel(Model, IndependentSites, Completing):
         with torch.no_grad(), single_threaded():
             log_odds = self.log_odds()
             uniforms = levels(num_samples, self.space.num_sites, rng, log_odds.device)
-            upper = uniforms.double() < torch.sigmoid(log_odds.double())
-            drawn = upper.to(torch.uint8) if self.space.spec.kind == "bits" else 2 * upper.to(torch.int8) - 1
+            upper = uniforms < _least_single_above(torch.sigmoid(log_odds.double()))
+            drawn = (
+                upper.view(torch.uint8) if self.space.spec.kind == "bits" else upper.view(torch.int8).mul_(2).sub_(1)
+            )
             return drawn.reshape(num_samples, *self.space.event_shape), log_odds
 
 
@@ -106,6 +108,12 @@ class ConditionalProductModel(ConditionalModel):
     def at(self, values: Float[Tensor, "row condition"]) -> ProductModel:
         """The model with conditions ``values``, one row for all configurations or one for each of a batch."""
         return ProductModel(self.network, values)
+
+
+def _least_single_above(x: Float64[Tensor, "row site"]) -> Float32[Tensor, "row site"]:
+    """The least float32 number that is not below ``x``: a float32 number is below both or below none of them."""
+    rounded = x.float()
+    return torch.where(rounded.double() < x, torch.nextafter(rounded, rounded.new_tensor(torch.inf)), rounded)
 
 
 def _site_log_prob(log_odds: Float[Tensor, "row site"], x: Num[Tensor, "batch *event"]) -> Float[Tensor, "batch site"]:
