@@ -15,7 +15,8 @@ MAPPINGS = {"service/rpc/v1": "proto/helmholtz/v1", "service/open_inference/v2":
 
 def generate(stubs: str, proto_folder: Path, out: Path) -> dict[str, str]:
     """The stubs of every proto file, by name."""
-    arguments = ["protoc", f"-I{stubs}={proto_folder}"]
+    # protoc's own types, which `python -m grpc_tools.protoc` finds by itself
+    arguments = ["protoc", f"-I{stubs}={proto_folder}", f"-I{Path(protoc.__file__).parent / '_proto'}"]
     arguments += [f"--{kind}_out={out}" for kind in ("python", "pyi", "grpc_python")]
     assert protoc.main([*arguments, *map(str, sorted(proto_folder.glob("*.proto")))]) == 0
     return {path.name: path.read_text() for path in (out / stubs).iterdir()}

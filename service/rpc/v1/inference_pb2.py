@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eservice/rpc/v1/inference.proto\x12\x0chelmholtz.v1\"4\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\",\n\x0eModelReference\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\"\xa2\x02\n\rSampleRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10include_log_prob\x18\x04 \x01(\x08\x12\x16\n\x0einclude_energy\x18\x05 \x01(\x08\x12\x11\n\x04\x62\x65ta\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12=\n\tcondition\x18\x07 \x03(\x0b\x32*.helmholtz.v1.SampleRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_seedB\x07\n\x05_beta\"\xfa\x01\n\x0bSampleChunk\x12%\n\x07samples\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12&\n\x08log_prob\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12$\n\x06\x65nergy\x18\x03 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12(\n\nlog_weight\x18\x04 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x0c\n\x04last\x18\x08 \x01(\x08\x12\x10\n\x08warnings\x18\t \x03(\t\"\xfe\x01\n\x14LogLikelihoodRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12%\n\x07samples\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x11\n\x04\x62\x65ta\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x44\n\tcondition\x18\x04 \x03(\x0b\x32\x31.helmholtz.v1.LogLikelihoodRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_beta\"\x82\x01\n\x12LogLikelihoodReply\x12,\n\x0elog_likelihood\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x10\n\x08warnings\x18\x05 \x03(\t\"\x93\x02\n\x11\x46reeEnergyRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0e\n\x01n\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\x04\x62\x65ta\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x41\n\tcondition\x18\x06 \x03(\x0b\x32..helmholtz.v1.FreeEnergyRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x04\n\x02_nB\x07\n\x05_seedB\x07\n\x05_beta\"z\n\x10\x46reeEnergyUpdate\x12*\n\x08progress\x18\x01 \x01(\x0b\x32\x16.helmholtz.v1.ProgressH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.helmholtz.v1.FreeEnergyResultH\x00\x42\x08\n\x06update\"1\n\x08Progress\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\"\xfb\x01\n\x0b\x44iagnostics\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\"\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12&\n\x19\x65\x66\x66\x65\x63tive_sample_fraction\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08pareto_k\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08reliable\x18\x05 \x01(\x08\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0b\n\x03why\x18\x07 \x01(\tB\x18\n\x16_effective_sample_sizeB\x1c\n\x1a_effective_sample_fractionB\x0b\n\t_pareto_k\"G\n\x05\x42ound\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_standard_error\"9\n\x05\x45xact\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x10\n\x08\x63itation\x18\x03 \x01(\t\"\xb5\x03\n\x10\x46reeEnergyResult\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\x0f\x62\x65ta_f_per_site\x18\x03 \x01(\x01\x12\t\n\x01\x66\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t\x12(\n\x0bupper_bound\x18\x06 \x01(\x0b\x32\x13.helmholtz.v1.Bound\x12.\n\x0b\x64iagnostics\x18\x07 \x01(\x0b\x32\x19.helmholtz.v1.Diagnostics\x12\'\n\x05\x65xact\x18\x08 \x01(\x0b\x32\x13.helmholtz.v1.ExactH\x01\x88\x01\x01\x12\r\n\x05model\x18\t \x01(\t\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04seed\x18\x0b \x01(\x03\x12@\n\tcondition\x18\x0c \x03(\x0b\x32-.helmholtz.v1.FreeEnergyResult.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x11\n\x0f_standard_errorB\x08\n\x06_exact2\xf7\x01\n\tInference\x12\x42\n\x06Sample\x12\x1b.helmholtz.v1.SampleRequest\x1a\x19.helmholtz.v1.SampleChunk0\x01\x12U\n\rLogLikelihood\x12\".helmholtz.v1.LogLikelihoodRequest\x1a .helmholtz.v1.LogLikelihoodReply\x12O\n\nFreeEnergy\x12\x1f.helmholtz.v1.FreeEnergyRequest\x1a\x1e.helmholtz.v1.FreeEnergyUpdate0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eservice/rpc/v1/inference.proto\x12\x0chelmholtz.v1\"4\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\",\n\x0eModelReference\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\"\xa2\x02\n\rSampleRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10include_log_prob\x18\x04 \x01(\x08\x12\x16\n\x0einclude_energy\x18\x05 \x01(\x08\x12\x11\n\x04\x62\x65ta\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12=\n\tcondition\x18\x07 \x03(\x0b\x32*.helmholtz.v1.SampleRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_seedB\x07\n\x05_beta\"\xfa\x01\n\x0bSampleChunk\x12%\n\x07samples\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12&\n\x08log_prob\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12$\n\x06\x65nergy\x18\x03 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12(\n\nlog_weight\x18\x04 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x0c\n\x04last\x18\x08 \x01(\x08\x12\x10\n\x08warnings\x18\t \x03(\t\"\x85\x03\n\x14LogLikelihoodRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12%\n\x07samples\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x11\n\x04\x62\x65ta\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x44\n\tcondition\x18\x04 \x03(\x0b\x32\x31.helmholtz.v1.LogLikelihoodRequest.ConditionEntry\x12\"\n\x04mask\x18\x05 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x16\n\tproposals\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x07 \x01(\x03H\x02\x88\x01\x01\x12\x1f\n\x17include_label_posterior\x18\x08 \x01(\x08\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x07\n\x05_betaB\x0c\n\n_proposalsB\x07\n\x05_seed\"\xd4\x03\n\x12LogLikelihoodReply\x12,\n\x0elog_likelihood\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x10\n\x08warnings\x18\x05 \x03(\t\x12-\n\x0flabel_posterior\x18\x06 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12,\n\x0estandard_error\x18\x07 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x33\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x08 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x1a\n\rnum_proposals\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\n \x01(\x03H\x01\x88\x01\x01\x12\x42\n\tcondition\x18\x0b \x03(\x0b\x32/.helmholtz.v1.LogLikelihoodReply.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x10\n\x0e_num_proposalsB\x07\n\x05_seed\"\xf4\x02\n\x11\x43ompletionRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12%\n\x07samples\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\"\n\x04mask\x18\x03 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x0e\n\x01n\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tproposals\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\x11\n\x04\x62\x65ta\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x41\n\tcondition\x18\x08 \x03(\x0b\x32..helmholtz.v1.CompletionRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x04\n\x02_nB\x0c\n\n_proposalsB\x07\n\x05_seedB\x07\n\x05_beta\"\xc5\x03\n\x0f\x43ompletionChunk\x12*\n\x0clog_marginal\x18\x01 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12,\n\x0estandard_error\x18\x02 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\x33\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x03 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12%\n\x07samples\x18\x04 \x01(\x0b\x32\x14.helmholtz.v1.Tensor\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\x03\x12?\n\tcondition\x18\t \x03(\x0b\x32,.helmholtz.v1.CompletionChunk.ConditionEntry\x12\x1a\n\rnum_proposals\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\x0c\n\x04last\x18\x0c \x01(\x08\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x10\n\x0e_num_proposals\"\x93\x02\n\x11\x46reeEnergyRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0e\n\x01n\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\x04\x62\x65ta\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x41\n\tcondition\x18\x06 \x03(\x0b\x32..helmholtz.v1.FreeEnergyRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x04\n\x02_nB\x07\n\x05_seedB\x07\n\x05_beta\"z\n\x10\x46reeEnergyUpdate\x12*\n\x08progress\x18\x01 \x01(\x0b\x32\x16.helmholtz.v1.ProgressH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.helmholtz.v1.FreeEnergyResultH\x00\x42\x08\n\x06update\"1\n\x08Progress\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\"\xfb\x01\n\x0b\x44iagnostics\x12\x13\n\x0bnum_samples\x18\x01 \x01(\x03\x12\"\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12&\n\x19\x65\x66\x66\x65\x63tive_sample_fraction\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08pareto_k\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08reliable\x18\x05 \x01(\x08\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0b\n\x03why\x18\x07 \x01(\tB\x18\n\x16_effective_sample_sizeB\x1c\n\x1a_effective_sample_fractionB\x0b\n\t_pareto_k\"G\n\x05\x42ound\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_standard_error\"9\n\x05\x45xact\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x10\n\x08\x63itation\x18\x03 \x01(\t\"\xb5\x03\n\x10\x46reeEnergyResult\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\x0f\x62\x65ta_f_per_site\x18\x03 \x01(\x01\x12\t\n\x01\x66\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t\x12(\n\x0bupper_bound\x18\x06 \x01(\x0b\x32\x13.helmholtz.v1.Bound\x12.\n\x0b\x64iagnostics\x18\x07 \x01(\x0b\x32\x19.helmholtz.v1.Diagnostics\x12\'\n\x05\x65xact\x18\x08 \x01(\x0b\x32\x13.helmholtz.v1.ExactH\x01\x88\x01\x01\x12\r\n\x05model\x18\t \x01(\t\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x0c\n\x04seed\x18\x0b \x01(\x03\x12@\n\tcondition\x18\x0c \x03(\x0b\x32-.helmholtz.v1.FreeEnergyResult.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x11\n\x0f_standard_errorB\x08\n\x06_exact\"\xff\x01\n\x16\x46reeEnergyCurveRequest\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.helmholtz.v1.ModelReference\x12\x0c\n\x04\x62\x65ta\x18\x02 \x03(\x01\x12\x0e\n\x01n\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x46\n\tcondition\x18\x05 \x03(\x0b\x32\x33.helmholtz.v1.FreeEnergyCurveRequest.ConditionEntry\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x04\n\x02_nB\x07\n\x05_seed\"\x81\x01\n\x14\x46reeEnergyCurveReply\x12(\n\x06points\x18\x01 \x03(\x0b\x32\x18.helmholtz.v1.CurvePoint\x12\x11\n\tnum_sites\x18\x02 \x01(\x03\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x0c\n\x04seed\x18\x05 \x01(\x03\"\xc1\x03\n\nCurvePoint\x12\x0c\n\x04\x62\x65ta\x18\x01 \x01(\x01\x12:\n\tcondition\x18\x02 \x03(\x0b\x32\'.helmholtz.v1.CurvePoint.ConditionEntry\x12\x0e\n\x06\x62\x65ta_f\x18\x03 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12(\n\x0bupper_bound\x18\x05 \x01(\x0b\x32\x13.helmholtz.v1.Bound\x12&\n\x06\x65nergy\x18\x06 \x01(\x0b\x32\x16.helmholtz.v1.Measured\x12-\n\rheat_capacity\x18\x07 \x01(\x0b\x32\x16.helmholtz.v1.Measured\x12\x0e\n\x06method\x18\x08 \x01(\t\x12.\n\x0b\x64iagnostics\x18\t \x01(\x0b\x32\x19.helmholtz.v1.Diagnostics\x12,\n\x05\x65xact\x18\n \x01(\x0b\x32\x18.helmholtz.v1.ExactPointH\x01\x88\x01\x01\x1a\x30\n\x0e\x43onditionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x11\n\x0f_standard_errorB\x08\n\x06_exact\"I\n\x08Measured\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x1b\n\x0estandard_error\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_standard_error\"\x8c\x01\n\nExactPoint\x12\x0e\n\x06\x62\x65ta_f\x18\x01 \x01(\x01\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x10\n\x08\x63itation\x18\x03 \x01(\t\x12\x13\n\x06\x65nergy\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rheat_capacity\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_energyB\x10\n\x0e_heat_capacity2\x83\x04\n\tInference\x12\x42\n\x06Sample\x12\x1b.helmholtz.v1.SampleRequest\x1a\x19.helmholtz.v1.SampleChunk0\x01\x12U\n\rLogLikelihood\x12\".helmholtz.v1.LogLikelihoodRequest\x1a .helmholtz.v1.LogLikelihoodReply\x12_\n\x13LogLikelihoodStream\x12\".helmholtz.v1.LogLikelihoodRequest\x1a .helmholtz.v1.LogLikelihoodReply(\x01\x30\x01\x12L\n\x08\x43omplete\x12\x1f.helmholtz.v1.CompletionRequest\x1a\x1d.helmholtz.v1.CompletionChunk0\x01\x12O\n\nFreeEnergy\x12\x1f.helmholtz.v1.FreeEnergyRequest\x1a\x1e.helmholtz.v1.FreeEnergyUpdate0\x01\x12[\n\x0f\x46reeEnergyCurve\x12$.helmholtz.v1.FreeEnergyCurveRequest\x1a\".helmholtz.v1.FreeEnergyCurveReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLEREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
   _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._loaded_options = None
   _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_LOGLIKELIHOODREPLY_CONDITIONENTRY']._loaded_options = None
+  _globals['_LOGLIKELIHOODREPLY_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_COMPLETIONREQUEST_CONDITIONENTRY']._loaded_options = None
+  _globals['_COMPLETIONREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_COMPLETIONCHUNK_CONDITIONENTRY']._loaded_options = None
+  _globals['_COMPLETIONCHUNK_CONDITIONENTRY']._serialized_options = b'8\001'
   _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._loaded_options = None
   _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
   _globals['_FREEENERGYRESULT_CONDITIONENTRY']._loaded_options = None
   _globals['_FREEENERGYRESULT_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_FREEENERGYCURVEREQUEST_CONDITIONENTRY']._loaded_options = None
+  _globals['_FREEENERGYCURVEREQUEST_CONDITIONENTRY']._serialized_options = b'8\001'
+  _globals['_CURVEPOINT_CONDITIONENTRY']._loaded_options = None
+  _globals['_CURVEPOINT_CONDITIONENTRY']._serialized_options = b'8\001'
   _globals['_TENSOR']._serialized_start=48
   _globals['_TENSOR']._serialized_end=100
   _globals['_MODELREFERENCE']._serialized_start=102
@@ -50,29 +60,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLECHUNK']._serialized_start=442
   _globals['_SAMPLECHUNK']._serialized_end=692
   _globals['_LOGLIKELIHOODREQUEST']._serialized_start=695
-  _globals['_LOGLIKELIHOODREQUEST']._serialized_end=949
+  _globals['_LOGLIKELIHOODREQUEST']._serialized_end=1084
   _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._serialized_start=373
   _globals['_LOGLIKELIHOODREQUEST_CONDITIONENTRY']._serialized_end=421
-  _globals['_LOGLIKELIHOODREPLY']._serialized_start=952
-  _globals['_LOGLIKELIHOODREPLY']._serialized_end=1082
-  _globals['_FREEENERGYREQUEST']._serialized_start=1085
-  _globals['_FREEENERGYREQUEST']._serialized_end=1360
+  _globals['_LOGLIKELIHOODREPLY']._serialized_start=1087
+  _globals['_LOGLIKELIHOODREPLY']._serialized_end=1555
+  _globals['_LOGLIKELIHOODREPLY_CONDITIONENTRY']._serialized_start=373
+  _globals['_LOGLIKELIHOODREPLY_CONDITIONENTRY']._serialized_end=421
+  _globals['_COMPLETIONREQUEST']._serialized_start=1558
+  _globals['_COMPLETIONREQUEST']._serialized_end=1930
+  _globals['_COMPLETIONREQUEST_CONDITIONENTRY']._serialized_start=373
+  _globals['_COMPLETIONREQUEST_CONDITIONENTRY']._serialized_end=421
+  _globals['_COMPLETIONCHUNK']._serialized_start=1933
+  _globals['_COMPLETIONCHUNK']._serialized_end=2386
+  _globals['_COMPLETIONCHUNK_CONDITIONENTRY']._serialized_start=373
+  _globals['_COMPLETIONCHUNK_CONDITIONENTRY']._serialized_end=421
+  _globals['_FREEENERGYREQUEST']._serialized_start=2389
+  _globals['_FREEENERGYREQUEST']._serialized_end=2664
   _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._serialized_start=373
   _globals['_FREEENERGYREQUEST_CONDITIONENTRY']._serialized_end=421
-  _globals['_FREEENERGYUPDATE']._serialized_start=1362
-  _globals['_FREEENERGYUPDATE']._serialized_end=1484
-  _globals['_PROGRESS']._serialized_start=1486
-  _globals['_PROGRESS']._serialized_end=1535
-  _globals['_DIAGNOSTICS']._serialized_start=1538
-  _globals['_DIAGNOSTICS']._serialized_end=1789
-  _globals['_BOUND']._serialized_start=1791
-  _globals['_BOUND']._serialized_end=1862
-  _globals['_EXACT']._serialized_start=1864
-  _globals['_EXACT']._serialized_end=1921
-  _globals['_FREEENERGYRESULT']._serialized_start=1924
-  _globals['_FREEENERGYRESULT']._serialized_end=2361
+  _globals['_FREEENERGYUPDATE']._serialized_start=2666
+  _globals['_FREEENERGYUPDATE']._serialized_end=2788
+  _globals['_PROGRESS']._serialized_start=2790
+  _globals['_PROGRESS']._serialized_end=2839
+  _globals['_DIAGNOSTICS']._serialized_start=2842
+  _globals['_DIAGNOSTICS']._serialized_end=3093
+  _globals['_BOUND']._serialized_start=3095
+  _globals['_BOUND']._serialized_end=3166
+  _globals['_EXACT']._serialized_start=3168
+  _globals['_EXACT']._serialized_end=3225
+  _globals['_FREEENERGYRESULT']._serialized_start=3228
+  _globals['_FREEENERGYRESULT']._serialized_end=3665
   _globals['_FREEENERGYRESULT_CONDITIONENTRY']._serialized_start=373
   _globals['_FREEENERGYRESULT_CONDITIONENTRY']._serialized_end=421
-  _globals['_INFERENCE']._serialized_start=2364
-  _globals['_INFERENCE']._serialized_end=2611
+  _globals['_FREEENERGYCURVEREQUEST']._serialized_start=3668
+  _globals['_FREEENERGYCURVEREQUEST']._serialized_end=3923
+  _globals['_FREEENERGYCURVEREQUEST_CONDITIONENTRY']._serialized_start=373
+  _globals['_FREEENERGYCURVEREQUEST_CONDITIONENTRY']._serialized_end=421
+  _globals['_FREEENERGYCURVEREPLY']._serialized_start=3926
+  _globals['_FREEENERGYCURVEREPLY']._serialized_end=4055
+  _globals['_CURVEPOINT']._serialized_start=4058
+  _globals['_CURVEPOINT']._serialized_end=4507
+  _globals['_CURVEPOINT_CONDITIONENTRY']._serialized_start=373
+  _globals['_CURVEPOINT_CONDITIONENTRY']._serialized_end=421
+  _globals['_MEASURED']._serialized_start=4509
+  _globals['_MEASURED']._serialized_end=4582
+  _globals['_EXACTPOINT']._serialized_start=4585
+  _globals['_EXACTPOINT']._serialized_end=4725
+  _globals['_INFERENCE']._serialized_start=4728
+  _globals['_INFERENCE']._serialized_end=5243
 # @@protoc_insertion_point(module_scope)

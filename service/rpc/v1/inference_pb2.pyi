@@ -72,7 +72,7 @@ class SampleChunk(_message.Message):
     def __init__(self, samples: _Optional[_Union[Tensor, _Mapping]] = ..., log_prob: _Optional[_Union[Tensor, _Mapping]] = ..., energy: _Optional[_Union[Tensor, _Mapping]] = ..., log_weight: _Optional[_Union[Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., last: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LogLikelihoodRequest(_message.Message):
-    __slots__ = ("model", "samples", "beta", "condition")
+    __slots__ = ("model", "samples", "beta", "condition", "mask", "proposals", "seed", "include_label_posterior")
     class ConditionEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -84,25 +84,114 @@ class LogLikelihoodRequest(_message.Message):
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_LABEL_POSTERIOR_FIELD_NUMBER: _ClassVar[int]
     model: ModelReference
     samples: Tensor
     beta: float
     condition: _containers.ScalarMap[str, float]
-    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    mask: Tensor
+    proposals: int
+    seed: int
+    include_label_posterior: bool
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ..., mask: _Optional[_Union[Tensor, _Mapping]] = ..., proposals: _Optional[int] = ..., seed: _Optional[int] = ..., include_label_posterior: _Optional[bool] = ...) -> None: ...
 
 class LogLikelihoodReply(_message.Message):
-    __slots__ = ("log_likelihood", "kind", "model", "version", "warnings")
+    __slots__ = ("log_likelihood", "kind", "model", "version", "warnings", "label_posterior", "standard_error", "effective_sample_size", "num_proposals", "seed", "condition")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     LOG_LIKELIHOOD_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_POSTERIOR_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    NUM_PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     log_likelihood: Tensor
     kind: str
     model: str
     version: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, log_likelihood: _Optional[_Union[Tensor, _Mapping]] = ..., kind: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    label_posterior: Tensor
+    standard_error: Tensor
+    effective_sample_size: Tensor
+    num_proposals: int
+    seed: int
+    condition: _containers.ScalarMap[str, float]
+    def __init__(self, log_likelihood: _Optional[_Union[Tensor, _Mapping]] = ..., kind: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., label_posterior: _Optional[_Union[Tensor, _Mapping]] = ..., standard_error: _Optional[_Union[Tensor, _Mapping]] = ..., effective_sample_size: _Optional[_Union[Tensor, _Mapping]] = ..., num_proposals: _Optional[int] = ..., seed: _Optional[int] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class CompletionRequest(_message.Message):
+    __slots__ = ("model", "samples", "mask", "n", "proposals", "seed", "beta", "condition")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    model: ModelReference
+    samples: Tensor
+    mask: Tensor
+    n: int
+    proposals: int
+    seed: int
+    beta: float
+    condition: _containers.ScalarMap[str, float]
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ..., mask: _Optional[_Union[Tensor, _Mapping]] = ..., n: _Optional[int] = ..., proposals: _Optional[int] = ..., seed: _Optional[int] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class CompletionChunk(_message.Message):
+    __slots__ = ("log_marginal", "standard_error", "effective_sample_size", "samples", "exact", "seed", "model", "version", "condition", "num_proposals", "warnings", "last")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    LOG_MARGINAL_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    NUM_PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    log_marginal: Tensor
+    standard_error: Tensor
+    effective_sample_size: Tensor
+    samples: Tensor
+    exact: bool
+    seed: int
+    model: str
+    version: int
+    condition: _containers.ScalarMap[str, float]
+    num_proposals: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    last: bool
+    def __init__(self, log_marginal: _Optional[_Union[Tensor, _Mapping]] = ..., standard_error: _Optional[_Union[Tensor, _Mapping]] = ..., effective_sample_size: _Optional[_Union[Tensor, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ..., exact: _Optional[bool] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., condition: _Optional[_Mapping[str, float]] = ..., num_proposals: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class FreeEnergyRequest(_message.Message):
     __slots__ = ("model", "method", "n", "seed", "beta", "condition")
@@ -213,3 +302,91 @@ class FreeEnergyResult(_message.Message):
     seed: int
     condition: _containers.ScalarMap[str, float]
     def __init__(self, beta_f: _Optional[float] = ..., standard_error: _Optional[float] = ..., beta_f_per_site: _Optional[float] = ..., f: _Optional[float] = ..., method: _Optional[str] = ..., upper_bound: _Optional[_Union[Bound, _Mapping]] = ..., diagnostics: _Optional[_Union[Diagnostics, _Mapping]] = ..., exact: _Optional[_Union[Exact, _Mapping]] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., seed: _Optional[int] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class FreeEnergyCurveRequest(_message.Message):
+    __slots__ = ("model", "beta", "n", "seed", "condition")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    model: ModelReference
+    beta: _containers.RepeatedScalarFieldContainer[float]
+    n: int
+    seed: int
+    condition: _containers.ScalarMap[str, float]
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., beta: _Optional[_Iterable[float]] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class FreeEnergyCurveReply(_message.Message):
+    __slots__ = ("points", "num_sites", "model", "version", "seed")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    NUM_SITES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[CurvePoint]
+    num_sites: int
+    model: str
+    version: int
+    seed: int
+    def __init__(self, points: _Optional[_Iterable[_Union[CurvePoint, _Mapping]]] = ..., num_sites: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class CurvePoint(_message.Message):
+    __slots__ = ("beta", "condition", "beta_f", "standard_error", "upper_bound", "energy", "heat_capacity", "method", "diagnostics", "exact")
+    class ConditionEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    BETA_F_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    HEAT_CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    beta: float
+    condition: _containers.ScalarMap[str, float]
+    beta_f: float
+    standard_error: float
+    upper_bound: Bound
+    energy: Measured
+    heat_capacity: Measured
+    method: str
+    diagnostics: Diagnostics
+    exact: ExactPoint
+    def __init__(self, beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ..., beta_f: _Optional[float] = ..., standard_error: _Optional[float] = ..., upper_bound: _Optional[_Union[Bound, _Mapping]] = ..., energy: _Optional[_Union[Measured, _Mapping]] = ..., heat_capacity: _Optional[_Union[Measured, _Mapping]] = ..., method: _Optional[str] = ..., diagnostics: _Optional[_Union[Diagnostics, _Mapping]] = ..., exact: _Optional[_Union[ExactPoint, _Mapping]] = ...) -> None: ...
+
+class Measured(_message.Message):
+    __slots__ = ("value", "standard_error")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    standard_error: float
+    def __init__(self, value: _Optional[float] = ..., standard_error: _Optional[float] = ...) -> None: ...
+
+class ExactPoint(_message.Message):
+    __slots__ = ("beta_f", "method", "citation", "energy", "heat_capacity")
+    BETA_F_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CITATION_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    HEAT_CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    beta_f: float
+    method: str
+    citation: str
+    energy: float
+    heat_capacity: float
+    def __init__(self, beta_f: _Optional[float] = ..., method: _Optional[str] = ..., citation: _Optional[str] = ..., energy: _Optional[float] = ..., heat_capacity: _Optional[float] = ...) -> None: ...

@@ -44,10 +44,25 @@ class InferenceStub:
                 request_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodRequest.SerializeToString,
                 response_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodReply.FromString,
                 _registered_method=True)
+        self.LogLikelihoodStream = channel.stream_stream(
+                '/helmholtz.v1.Inference/LogLikelihoodStream',
+                request_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodRequest.SerializeToString,
+                response_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodReply.FromString,
+                _registered_method=True)
+        self.Complete = channel.unary_stream(
+                '/helmholtz.v1.Inference/Complete',
+                request_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.CompletionRequest.SerializeToString,
+                response_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.CompletionChunk.FromString,
+                _registered_method=True)
         self.FreeEnergy = channel.unary_stream(
                 '/helmholtz.v1.Inference/FreeEnergy',
                 request_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyRequest.SerializeToString,
                 response_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyUpdate.FromString,
+                _registered_method=True)
+        self.FreeEnergyCurve = channel.unary_unary(
+                '/helmholtz.v1.Inference/FreeEnergyCurve',
+                request_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyCurveRequest.SerializeToString,
+                response_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyCurveReply.FromString,
                 _registered_method=True)
 
 
@@ -62,7 +77,23 @@ class InferenceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LogLikelihood(self, request, context):
-        """ln q of given configurations.
+        """ln q of given configurations; with a mask, of what is known of them.  A reply of more than 4 MiB is
+        refused; so is, by gRPC itself and for every method, a request of more than the installation's MAX_BODY_BYTES.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogLikelihoodStream(self, request_iterator, context):
+        """The same for any number of rows: the messages of the client are rows of one question, in order, and only the first
+        has anything beside `samples` and `mask`.  The replies are rows of its answer, in order, with equal numbers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Complete(self, request, context):
+        """Draws of the missing part of partly known configurations: what is known of each, then the completions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,6 +101,13 @@ class InferenceServicer:
 
     def FreeEnergy(self, request, context):
         """Progress while samples are drawn, then the result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FreeEnergyCurve(self, request, context):
+        """Free energy, energy and heat capacity at several inverse temperatures, of a model conditioned on beta.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,10 +126,25 @@ def add_InferenceServicer_to_server(servicer, server):
                     request_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodRequest.FromString,
                     response_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodReply.SerializeToString,
             ),
+            'LogLikelihoodStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.LogLikelihoodStream,
+                    request_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodRequest.FromString,
+                    response_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodReply.SerializeToString,
+            ),
+            'Complete': grpc.unary_stream_rpc_method_handler(
+                    servicer.Complete,
+                    request_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.CompletionRequest.FromString,
+                    response_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.CompletionChunk.SerializeToString,
+            ),
             'FreeEnergy': grpc.unary_stream_rpc_method_handler(
                     servicer.FreeEnergy,
                     request_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyRequest.FromString,
                     response_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyUpdate.SerializeToString,
+            ),
+            'FreeEnergyCurve': grpc.unary_unary_rpc_method_handler(
+                    servicer.FreeEnergyCurve,
+                    request_deserializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyCurveRequest.FromString,
+                    response_serializer=service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyCurveReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -159,6 +212,60 @@ class Inference:
             _registered_method=True)
 
     @staticmethod
+    def LogLikelihoodStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/helmholtz.v1.Inference/LogLikelihoodStream',
+            service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodRequest.SerializeToString,
+            service_dot_rpc_dot_v1_dot_inference__pb2.LogLikelihoodReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Complete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/helmholtz.v1.Inference/Complete',
+            service_dot_rpc_dot_v1_dot_inference__pb2.CompletionRequest.SerializeToString,
+            service_dot_rpc_dot_v1_dot_inference__pb2.CompletionChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def FreeEnergy(request,
             target,
             options=(),
@@ -175,6 +282,33 @@ class Inference:
             '/helmholtz.v1.Inference/FreeEnergy',
             service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyRequest.SerializeToString,
             service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FreeEnergyCurve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/helmholtz.v1.Inference/FreeEnergyCurve',
+            service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyCurveRequest.SerializeToString,
+            service_dot_rpc_dot_v1_dot_inference__pb2.FreeEnergyCurveReply.FromString,
             options,
             channel_credentials,
             insecure,
