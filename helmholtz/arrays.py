@@ -1,7 +1,9 @@
-"""Arrays on the wire: npy bytes and JSON lists, to and from numpy.  Never pickle."""
+"""Arrays on the wire: npy and npz bytes and JSON lists, to and from numpy.  Never pickle."""
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from helmholtz.errors import InvalidArgumentError, UnexpectedAnswerError
 
 NPY = "application/x-npy"
+NPZ = "application/x-npz"
 JSON = "application/json"
 
 Array = NDArray[Any]
@@ -52,6 +55,29 @@ def from_npy(data: bytes) -> Array:
         msg = f"the answer claims to be a npy array and cannot be read as one: {error}"
         raise UnexpectedAnswerError(msg) from None
     return array
+
+
+def from_npz(data: bytes) -> dict[str, Array]:
+    """The arrays that a npz file holds, by name.
+
+    Raises:
+        UnexpectedAnswerError: the bytes are not a npz file of plain numbers.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (
+        ValueError,
+        EOFError,
+        OSError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        msg = f"the answer claims to be a npz file and cannot be read as one: {error}"
+        raise UnexpectedAnswerError(msg) from None
 
 
 def from_json(values: object) -> Array:

@@ -8,6 +8,7 @@ import httpx
 from helmholtz.completion import CompletionCalls
 from helmholtz.connection import Connection, RetryPolicy
 from helmholtz.datasets import DatasetCalls
+from helmholtz.draws import DrawCalls
 from helmholtz.jobs import JobCalls
 from helmholtz.registry import RegistryCalls
 from helmholtz.zoo import ZooCalls
@@ -15,7 +16,7 @@ from helmholtz.zoo import ZooCalls
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-class Client(ZooCalls, JobCalls, DatasetCalls, RegistryCalls, CompletionCalls):
+class Client(ZooCalls, JobCalls, DrawCalls, DatasetCalls, RegistryCalls, CompletionCalls):
     """A Helmholtz service at ``url``.
 
     >>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP

@@ -9,13 +9,11 @@ import httpx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helmholtz.arrays import JSON, NPY, as_samples, to_npy
+from helmholtz.arrays import JSON, NPY, NPZ, as_samples, to_npy
 from helmholtz.connection import Call, path_of
 from helmholtz.errors import InvalidArgumentError
 from helmholtz.inference import InferenceCalls
 from helmholtz.results import Answer, Configurations, LogLikelihoodResult, Numbers
-
-NPZ = "application/x-npz"
 
 
 class CompletionResult(Answer):

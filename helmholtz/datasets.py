@@ -3,7 +3,6 @@
 import io
 import json
 import uuid
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from helmholtz.arrays import NPY, Array, as_samples, to_npy
+from helmholtz.arrays import NPY, NPZ, Array, as_samples, from_npz, to_npy
 from helmholtz.connection import Call, json_call, path_of
 from helmholtz.errors import InvalidArgumentError, UnexpectedAnswerError
 from helmholtz.results import Dataset, DatasetSamples, Job
 from helmholtz.room import Room
 from helmholtz.zoo import Spec
-
-NPZ = "application/x-npz"
 
 _MAGIC = {b"\x93NUMPY": NPY, b"PK\x03\x04": NPZ}
 
@@ -89,7 +86,7 @@ class DatasetCalls(Room):
     def dataset_samples(self, dataset: Dataset | str) -> DatasetSamples:
         """The configurations of a dataset and, where it has them, their labels."""
         response = self._connection.send(Call("GET", _path(dataset) + "/samples", headers={"Accept": NPZ}))
-        arrays = _from_npz(response.content)
+        arrays = from_npz(response.content)
         if "samples" not in arrays:
             msg = f"{_path(dataset)}/samples answered without an array 'samples'"
             raise UnexpectedAnswerError(msg)
@@ -137,17 +134,3 @@ def _to_npz(arrays: Mapping[str, Array]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type] # numpy's stub takes the arrays for its own option
     return buffer.getvalue()
-
-
-def _from_npz(data: bytes) -> dict[str, Array]:
-    """The arrays in a npz answer.
-
-    Raises:
-        UnexpectedAnswerError: the bytes are not a npz file of plain numbers.
-    """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        msg = f"the answer claims to be a npz file and cannot be read as one: {error}"
-        raise UnexpectedAnswerError(msg) from None

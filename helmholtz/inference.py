@@ -1,14 +1,15 @@
 """The three questions: samples, log-likelihoods, free energies."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import httpx
 from numpy.typing import ArrayLike
 
-from helmholtz.arrays import JSON, NPY, as_samples, from_npy, to_json, to_npy
+from helmholtz.arrays import JSON, NPY, NPZ, Array, as_samples, from_npy, from_npz, to_json, to_npy
 from helmholtz.connection import Call, json_call, path_of
-from helmholtz.errors import AnsweredAsJobError
+from helmholtz.errors import AnsweredAsJobError, UnexpectedAnswerError
 from helmholtz.results import FreeEnergyCurveResult, FreeEnergyResult, LogLikelihoodResult, SampleResult, StoredCurve
 from helmholtz.room import Room
 
@@ -41,11 +42,13 @@ class InferenceCalls(Room):
             AnsweredAsJobError: it would take longer than the client waits.
         """
         body = {"n": n, "seed": seed, "include": list(include) or None, "condition": dict(condition or {}) or None}
-        accept = JSON if include else NPY
+        accept = f"{NPZ}, {JSON};q=0.5" if include else NPY
         response = self._ask(json_call(_path(model, ref, "sample"), body, self._headers(accept)))
-        if response.headers.get("content-type", "").startswith(NPY):
-            return SampleResult.read(_named(response, model) | {"samples": from_npy(response.content)})
-        return SampleResult.read(_named(response, model) | self._connection.read_object(response))
+        named = _named(response, model)
+        arrays = _arrays(response)
+        if arrays is None:
+            return SampleResult.read(named | self._connection.read_object(response))
+        return SampleResult.read(named | _diagnosed(response) | arrays)
 
     def log_likelihood(
         self,
@@ -147,3 +150,23 @@ def _named(response: httpx.Response, model: str) -> dict[str, Any]:
         "seed": response.headers.get("x-seed"),
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _arrays(response: httpx.Response) -> dict[str, Array] | None:
+    """The arrays of a binary answer, None of another."""
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    if kind == NPZ:
+        return from_npz(response.content)
+    return {"samples": from_npy(response.content)} if kind == NPY else None
+
+
+def _diagnosed(response: httpx.Response) -> dict[str, Any]:
+    """What the headers of a binary answer say that JSON has in its body: conditions, and warnings."""
+    found = {name: response.headers.get(f"x-{name}") for name in ("condition", "warnings")}
+    try:
+        said = {name: json.loads(text) for name, text in found.items() if text is not None}
+    except ValueError as error:
+        msg = f"the headers X-Condition and X-Warnings are to be JSON, and are not: {error}"
+        raise UnexpectedAnswerError(msg) from None
+    warnings = said.pop("warnings", None)
+    return said if warnings is None else said | {"diagnostics": {"warnings": warnings}}

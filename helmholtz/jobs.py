@@ -13,6 +13,11 @@ from helmholtz.room import Room
 from helmholtz.zoo import Spec
 
 
+def path_of_job(job: Job | str) -> str:
+    """Where a job is."""
+    return path_of("jobs", job.id if isinstance(job, Job) else job)
+
+
 class JobCalls(Room):
     """The calls under /v1/jobs.  Wherever a job is named, its id or the ``Job`` itself will do."""
 
@@ -70,7 +75,7 @@ class JobCalls(Room):
 
     def job(self, job: Job | str) -> Job:
         """The job as it stands now."""
-        return Job.read(self._connection.get(_path(job)))
+        return Job.read(self._connection.get(path_of_job(job)))
 
     def jobs(
         self,
@@ -94,12 +99,12 @@ class JobCalls(Room):
         Raises:
             ConflictError: reason ``JOB_FINISHED``.
         """
-        return Job.read(self._connection.json(Call("POST", _path(job) + ":cancel")))
+        return Job.read(self._connection.json(Call("POST", path_of_job(job) + ":cancel")))
 
     def retry(self, job: Job | str, *, idempotency_key: str | None = None) -> Job:
         """A new job with the same spec, its ``retry_of`` naming the old one."""
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        return Job.read(self._connection.json(Call("POST", _path(job) + ":retry", headers=headers)))
+        return Job.read(self._connection.json(Call("POST", path_of_job(job) + ":retry", headers=headers)))
 
     def events(self, job: Job | str, after: str | int | None = None) -> Iterator[Event]:
         """The events of a job until its last, as they come; those up to number ``after`` are left out.
@@ -128,19 +133,15 @@ class JobCalls(Room):
 
     def metrics(self, job: Job | str, name: str = "loss") -> list[Point]:
         """One training series so far: ``loss``, ``variational_beta_f``, ``effective_sample_fraction``, ..."""
-        series = self._connection.get(_path(job) + "/metrics", name=name)
+        series = self._connection.get(path_of_job(job) + "/metrics", name=name)
         return [Point.read(point) for point in series.get("points", ())]
 
     def logs(self, job: Job | str) -> list[LogLine]:
         """The lines that a job wrote."""
-        return [LogLine.read(line) for line in self._connection.pages(_path(job) + "/logs", "lines")]
+        return [LogLine.read(line) for line in self._connection.pages(path_of_job(job) + "/logs", "lines")]
 
     def _follower(self, job: Job | str, deadline: float | None = None) -> Follower:
-        return Follower(self._connection, _path(job) + "/events", lambda: self.job(job).finished, deadline)
-
-
-def _path(job: Job | str) -> str:
-    return path_of("jobs", job.id if isinstance(job, Job) else job)
+        return Follower(self._connection, path_of_job(job) + "/events", lambda: self.job(job).finished, deadline)
 
 
 def _succeeded(job: Job) -> Job:

@@ -162,7 +162,7 @@ class Job(Answer):
     @property
     def published(self) -> tuple[str, int] | None:
         """The model and the version that a training job made."""
-        if self.result is None or "model" not in self.result or "version" not in self.result:
+        if self.result is None or self.kind == "sample" or "model" not in self.result or "version" not in self.result:
             return None
         return str(self.result["model"]), int(self.result["version"])
 

@@ -47,6 +47,8 @@ def application() -> typer.Typer:
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(models.app, name="models")
     app.command("sample")(inference.sample)
+    app.command("draw")(inference.draw)
+    app.command("result")(jobs.result)
     app.command("complete")(completion.complete)
     app.command("log-likelihood")(inference.log_likelihood)
     app.command("free-energy")(inference.free_energy)

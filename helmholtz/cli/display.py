@@ -92,9 +92,22 @@ def job_facts(job: Job) -> Table:
     )
 
 
+def file_facts(fields: Mapping[str, Any]) -> Table:
+    """What a fetched file holds."""
+    arrays = {name: f"{a['dtype']} {tuple(a['shape'])}" for name, a in (fields.get("arrays") or {}).items()}
+    told = {
+        "job": fields["job"],
+        "model": f"{fields.get('model')} version {fields.get('version')}",
+        "seed": fields.get("seed"),
+        "file": fields["out"],
+        "bytes": fields["size_bytes"],
+    }
+    return facts(told | arrays)
+
+
 def _outcome(result: Mapping[str, Any]) -> dict[str, object]:
     """What a job found, its evidence in short; all of it is in the answer as JSON."""
-    shown = {name: value for name, value in result.items() if name not in {"diagnostics", "exact", "sampler"}}
+    shown = {name: value for name, value in result.items() if name not in {"diagnostics", "exact", "sampler", "arrays"}}
     if "beta_f" in result:
         shown.pop("standard_error", None)
         shown["beta_f"] = with_error(result["beta_f"], result.get("standard_error"))
@@ -243,6 +256,8 @@ def _assignments(values: Mapping[str, Any]) -> str:
 
 def _subject(spec: dict[str, Any]) -> str:
     spec = spec | (spec.get("train") or {})
+    if isinstance(spec.get("model"), str):  # a version of the registry, and not the spec of a model
+        return f"{spec.get('n')} of {spec['model']} version {spec.get('ref')}"
     target, data, model = (spec.get(name) or {} for name in ("target", "data", "model"))
     words = [model.get("family"), target.get("kind"), target.get("shape"), target.get("beta")]
     words += [data.get("builtin") or data.get("dataset")]

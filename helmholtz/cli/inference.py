@@ -1,4 +1,4 @@
-"""``helmholtz sample``, ``log-likelihood``, ``free-energy`` and ``curve``: the three questions."""
+"""``helmholtz sample``, ``draw``, ``log-likelihood``, ``free-energy`` and ``curve``: the three questions."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from helmholtz.cli import display
+from helmholtz.cli import display, jobs
 from helmholtz.cli.inputs import assignments, check_output, grid, read_samples, write_arrays
 from helmholtz.cli.session import session
+from helmholtz.draws import check_file_name
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model")]
 Ref = Annotated[str | None, typer.Option(help="Version number or alias [default: production, else the newest]")]
@@ -50,6 +51,29 @@ def sample(
             fields |= {"out": str(out), "shape": list(result.samples.shape), "dtype": str(result.samples.dtype)}
         hint = str(out) if out else "nowhere (--out samples.npy writes them, --json prints them)"
         s.answer(fields, display.sample_facts(result, hint))
+
+
+def draw(
+    context: typer.Context,
+    model: ModelName,
+    n: Annotated[int, typer.Option("-n", help="Number of configurations")],
+    out: jobs.Out,
+    seed: Seed = None,
+    ref: Ref = None,
+    include: Annotated[
+        list[Include] | None, typer.Option(metavar="NAME", help="Also log_prob or energy; repeatable")
+    ] = None,
+    condition: Conditions = None,
+) -> None:
+    """Draw many configurations into a file, by a job; Ctrl-C stops watching, not the job.
+
+    helmholtz draw ising-8 -n 10000000 -o samples.npz
+    """
+    with session(context) as s:
+        check_file_name(out)
+        values, extras = assignments(condition or (), "--condition"), [str(name) for name in include or ()]
+        job = jobs.watched(s, s.client.draw(model, n, seed, ref, extras, values))
+        jobs.fetch(s, job, out)
 
 
 def log_likelihood(

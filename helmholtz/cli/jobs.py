@@ -1,9 +1,10 @@
-"""``helmholtz train``, ``helmholtz learn`` and ``helmholtz jobs``: submitting, watching, cancelling."""
+"""``helmholtz train``, ``learn`` and ``jobs``: submitting, watching, cancelling, and fetching what they leave."""
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from helmholtz.cli import display
 from helmholtz.cli.inputs import document, override
 from helmholtz.cli.progress import TrainingProgress
 from helmholtz.cli.session import INTERRUPTED, Session, session
+from helmholtz.draws import check_file_name
 from helmholtz.errors import InvalidArgumentError, JobEndedError
 from helmholtz.results import Job
 
@@ -27,6 +29,7 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", help="PATH=VALUE, such as target.shape=8,8 or training.seed=1; repeatable"),
 ]
+Out = Annotated[Path, typer.Option("--out", "-o", help="File to write: .npz or .safetensors")]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the job and return at once")]
 
 
@@ -124,6 +127,21 @@ def metrics(
         s.answer({"name": name, "points": [p.model_dump(mode="json") for p in points]}, human)
 
 
+@app.command("result")
+def result(context: typer.Context, job: JobId, out: Out) -> None:
+    """Fetch the file of a job of samples; with numpy: numpy.load("FILE.npz")["samples"]."""
+    with session(context) as s:
+        check_file_name(out)
+        fetch(s, s.client.job(job), out)
+
+
+def fetch(s: Session, job: Job, out: Path) -> None:
+    """Fetch the file that a job has left, and say what is in it."""
+    s.client.download(job, out)
+    fields = (job.result or {}) | {"job": job.id, "out": str(out), "size_bytes": out.stat().st_size}
+    s.answer(fields, display.file_facts(fields))
+
+
 @app.command("watch")
 def watch(context: typer.Context, job: JobId) -> None:
     """Follow a job until it ends; with --json one event a line.  Ctrl-C stops watching, not the job."""
@@ -141,17 +159,26 @@ def _answer_job(s: Session, job: Job) -> None:
 
 def follow(s: Session, job: Job) -> None:
     """Show the job's progress until it ends, then the job; a failure is raised after it is shown."""
-    beta = (job.spec.get("target") or {}).get("beta")
     failure: JobEndedError | None = None
-    s.notes.print(f"job {job.id}")
-    with _going_on(s, job.id), TrainingProgress(s.notes, job.kind, beta) as shown:
-        try:
-            s.client.wait(job, shown)
-        except JobEndedError as error:
-            failure = error
+    try:
+        watched(s, job)
+    except JobEndedError as error:
+        failure = error
     _answer_job(s, s.client.job(job))
     if failure is not None:
         raise failure
+
+
+def watched(s: Session, job: Job) -> Job:
+    """The job when it has succeeded, its progress shown until then.
+
+    Raises:
+        JobEndedError: it ended without a result.
+    """
+    beta = (job.spec.get("target") or {}).get("beta")
+    s.notes.print(f"job {job.id}")
+    with _going_on(s, job.id), TrainingProgress(s.notes, job.kind, beta) as shown:
+        return s.client.wait(job, shown)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class TrainingProgress:
             self._say(word)
 
     def numbers(self) -> str:
-        """Loss, gap to the exact answer, held-out likelihood and effective sample fraction, where they are known."""
+        """Loss, gap to the exact answer, held-out likelihood, effective sample fraction, rate: what is known."""
         latest = self._metrics
         parts = [f"loss {latest['loss']:.4f}"] if latest.get("loss") is not None else []
         gap = self._gap_per_site()
@@ -70,6 +70,8 @@ class TrainingProgress:
             parts.append(f"held-out NLL {latest['held_out_nll']:.4f}")
         if latest.get("effective_sample_fraction") is not None:
             parts.append(f"ESS {latest['effective_sample_fraction']:.3f}")
+        if latest.get("samples_per_second") is not None:
+            parts.append(f"{latest['samples_per_second']:.3g} samples/s")
         return "  ".join(parts)
 
     def _gap_per_site(self) -> float | None:

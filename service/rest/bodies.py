@@ -1,5 +1,6 @@
 """Request bodies: bounded, decoded by content type, never pickled."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from itertools import chain
@@ -11,22 +12,20 @@ from fastapi import Request
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect
 
-from service.rest.arrays import array_from_npy
+from service.rest.compression import ENCODINGS, IDENTITY, inflate
 from service.rest.dependencies import ClientGoneError
+from service.rest.formats.media_types import JSON
 from service.use_cases.off_the_loop import off_the_loop
 from service.use_cases.spec_errors import in_json_words
-from workers.settings import Settings
+from workers.settings import PREFIX, Settings
 from zoo.specs.errors import (
+    BodyTooSlowError,
     FieldError,
     InvalidValueError,
     MalformedError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
-
-JSON = "application/json"
-NPY = "application/x-npy"
-NPZ = "application/x-npz"
 
 _EXPECTED = "nested lists of numbers, all rows of equal length"
 _PART = 2**14  # numbers that are looked at between two chances for other threads
@@ -41,15 +40,31 @@ def content_type(request: Request) -> str:
 
 
 async def read_bytes(request: Request, settings: Settings) -> bytes:
-    """The whole body.
+    """The whole body, inflated where it comes compressed with gzip or zstd.
 
     Raises:
-        PayloadTooLargeError: it has, or announces, more than ``max_body_bytes``; reading stops there.
-        UnsupportedMediaTypeError: it is compressed, or in another character set than UTF-8.
+        PayloadTooLargeError: it has, or announces, more than ``max_body_bytes``, as it comes or inflated; reading
+            and inflating stop there.
+        BodyTooSlowError: it has not arrived within ``body_seconds``.
+        MalformedError: it is not compressed as it says.
+        UnsupportedMediaTypeError: it is compressed in another way, or in another character set than UTF-8.
         ClientGoneError: the client closed the connection in the middle of it.
     """
-    _refuse_encodings(request)
-    limit = settings.max_body_bytes
+    encoding = _encoding_of(request)
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            body = await _read_as_it_comes(request, settings.max_body_bytes)
+    except TimeoutError:
+        seconds = settings.body_seconds
+        msg = f"the body had not arrived after {seconds:g} s, the time it may take (setting {PREFIX}BODY_SECONDS)"
+        raise BodyTooSlowError(msg) from None
+    if encoding == IDENTITY:
+        return body
+    most = settings.max_body_bytes
+    return await off_the_loop(most, inflate, body, encoding, most)
+
+
+async def _read_as_it_comes(request: Request, limit: int) -> bytes:
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
@@ -67,15 +82,18 @@ async def read_bytes(request: Request, settings: Settings) -> bytes:
     return b"".join(chunks)
 
 
-def _refuse_encodings(request: Request) -> None:
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        msg = f"Content-Encoding {encoding[:80]!r} is not read here; send the body as it is"
+def _encoding_of(request: Request) -> str:
+    """The content coding of the body, after this and its character set were found to be read here."""
+    encoding = request.headers.get("content-encoding", IDENTITY).strip().lower()
+    if encoding not in {*ENCODINGS, IDENTITY}:
+        known = " and ".join(ENCODINGS)
+        msg = f"Content-Encoding {encoding[:80]!r} is not read here; {known} are, and bodies as they are"
         raise UnsupportedMediaTypeError(msg)
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", request.headers.get("content-type", ""), re.IGNORECASE)
     if charset is not None and charset.group(1).lower() not in {"utf-8", "utf8"}:
         msg = f"charset {charset.group(1)[:80]!r} is not read here; send UTF-8"
         raise UnsupportedMediaTypeError(msg)
+    return encoding
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:
@@ -162,11 +180,6 @@ def array_from_json(data: object, name: str = "samples") -> NDArray[np.generic]:
         return _array_in_parts(data, name)
     except ValueError:
         raise _not_an_array(name, f"has rows of unequal lengths; {_EXPECTED} were expected", _EXPECTED) from None
-
-
-async def read_npy(request: Request, settings: Settings) -> NDArray[np.generic]:
-    """The array of a npy body; raises as ``array_from_npy`` and ``read_bytes`` do."""
-    return array_from_npy(await read_bytes(request, settings))
 
 
 def _array_in_parts(rows: list[Any], name: str) -> NDArray[np.generic]:

@@ -12,10 +12,12 @@ from pydantic import RootModel, TypeAdapter, ValidationError
 
 from models_registry.datasets import DatasetRecord, validate_dataset_name
 from service.context import Context
-from service.rest.arrays import array_from_npy, arrays_from_npz
-from service.rest.bodies import JSON, NPY, NPZ, content_type, read_as, read_bytes
+from service.rest.bodies import content_type, read_as, read_bytes
 from service.rest.dependencies import ContextOf, caller_of
 from service.rest.encoding import json_response, negotiate, not_modified, npy_response
+from service.rest.formats import npz
+from service.rest.formats.media_types import JSON, NPY, NPZ
+from service.rest.formats.npy import array_from_npy
 from service.rest.jobs import IdempotencyKey, as_json
 from service.rest.openapi import Responses, also_as, json_body, problems
 from service.rest.records import shown
@@ -172,7 +174,7 @@ def _upload(kind: str, body: bytes, space: UploadSpace, settings: Settings) -> U
     """
     if kind == NPY:
         return Upload(array_from_npy(body, settings), None, space)
-    arrays = arrays_from_npz(body, _ARRAYS, settings)
+    arrays = npz.read(body, _ARRAYS, settings)
     if "samples" not in arrays:
         msg = "the npz file has no array 'samples'; write it with numpy.savez(file, samples=..., labels=...)"
         raise InvalidValueError(msg, errors=(FieldError("samples", msg, "an array of this name"),))

@@ -55,6 +55,15 @@ async def seconds_allowed(context: ContextOf, prefer: Annotated[str | None, Head
 SecondsAllowed = Annotated[float, Depends(seconds_allowed)]
 
 
+async def prefers_job(prefer: Annotated[str | None, Header()] = None) -> bool:
+    """Whether the client would rather have a job than wait: ``Prefer: respond-async``."""
+    words = re.split(r"[,;]", (prefer or "").lower())
+    return "respond-async" in {word.strip() for word in words}
+
+
+PrefersJob = Annotated[bool, Depends(prefers_job)]
+
+
 async def asked_by_query(
     beta: Annotated[float | None, Query(description="Inverse temperature, where it is not in the body")] = None,
     condition: Annotated[

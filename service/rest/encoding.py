@@ -1,4 +1,4 @@
-"""Answers in the type the client accepts: JSON, or npy for one array."""
+"""The type of an answer, and answers that are small or of one array: JSON and npy."""
 
 import io
 from typing import Any
@@ -8,11 +8,10 @@ import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service.rest.bodies import JSON, NPY
-from service.use_cases.off_the_loop import off_the_loop
+from service.rest.formats.media_types import BINARY, JSON, NPY, NPZ
 from zoo.specs.errors import NotAcceptableError
 
-OFFERED = (JSON, NPY)
+OFFERED = (JSON, *BINARY)
 
 _PART = 2**18  # bytes of an array that are encoded between two chances for other threads
 
@@ -41,12 +40,6 @@ def json_response(data: object, status: int = 200, headers: dict[str, str] | Non
     return Response(body, status, headers, media_type=JSON)
 
 
-async def arrays_response(fields: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    """``json_response``, off the event loop when the arrays among ``fields`` are large."""
-    size = sum(value.nbytes for value in fields.values() if isinstance(value, np.ndarray))
-    return await off_the_loop(size, json_response, fields, 200, headers)
-
-
 def _in_parts(value: object) -> object:
     """What encodes as ``value``: a large array is encoded here, some rows at a time."""
     if not isinstance(value, np.ndarray) or value.nbytes <= _PART:
@@ -73,7 +66,7 @@ def npy_response(array: NDArray[np.generic], headers: dict[str, str]) -> Respons
 
 def one_array_only(names: list[str]) -> NotAcceptableError:
     """The error of asking npy for more than one array."""
-    msg = f"a npy answer carries one array and {', '.join(names)} were asked; drop `include`, or accept {JSON}"
+    msg = f"a npy answer carries one array and {', '.join(names)} were asked; ask for one, or accept {NPZ} or {JSON}"
     return NotAcceptableError(msg, reason="ONE_ARRAY_ONLY")
 
 

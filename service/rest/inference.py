@@ -6,43 +6,74 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from models_registry.versions import VersionRecord
-from service.rest.bodies import NPY, read_as
-from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
-from service.rest.encoding import arrays_response, json_response, negotiate, npy_response, one_array_only, timing
-from service.rest.openapi import json_body
+from service.rest.answers import ArrayAnswer, about_version, array_response, at, version_headers
+from service.rest.bodies import read_as
+from service.rest.dependencies import ContextOf, PrefersJob, SecondsAllowed, caller_of, while_connected
+from service.rest.encoding import json_response, negotiate, one_array_only, timing
+from service.rest.formats.media_types import BINARY, NPY
+from service.rest.formats.parted import with_first
+from service.rest.jobs import IdempotencyKey, accepted, as_json
+from service.rest.openapi import Responses, also_as, json_body, problems
+from service.rest.query import ONLY_KNOWN
 from service.rest.routing import make_router
+from service.use_cases.defer_samples import defer_samples, takes_longer
 from service.use_cases.draw_samples import Samples, draw_samples
 from service.use_cases.estimate_free_energy import FreeEnergyResult, final_free_energy
-from service.use_cases.resolve import Condition
 from service.use_cases.specs import parse
 from zoo.specs.estimate import Estimate
 from zoo.specs.requests import FreeEnergyRequest, SampleRequest
 
 router = make_router("/v1/models", "inference")
 
+_DEFERRED: Responses = {202: {"description": "A job of kind sample that draws them into a file"}}
+_SAMPLES = _DEFERRED | also_as(*BINARY) | problems(400, 404, 406, 408, 409, 413, 415, 422, 503, 504)
+_SAMPLE = json_body(SampleRequest)
 
-@router.post("/{model:segment}:sample", openapi_extra=json_body(SampleRequest))
-@router.post("/{model:segment}/versions/{ref:segment}:sample", openapi_extra=json_body(SampleRequest))
+
+@router.post("/{model:segment}:sample", openapi_extra=_SAMPLE, responses=_SAMPLES, dependencies=[ONLY_KNOWN])
+@router.post(
+    "/{model:segment}/versions/{ref:segment}:sample",
+    openapi_extra=_SAMPLE,
+    responses=_SAMPLES,
+    dependencies=[ONLY_KNOWN],
+)
 async def sample(
-    model: str, request: Request, context: ContextOf, seconds: SecondsAllowed, ref: str | None = None
+    model: str,
+    request: Request,
+    context: ContextOf,
+    seconds: SecondsAllowed,
+    prefers_job: PrefersJob,
+    ref: str | None = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Independent samples; the same version and seed give the same bits."""
+    """Independent samples; the same version and seed give the same bits.
+
+    With `Prefer: respond-async`, or when drawing them is known to take longer than the client waits, the answer is 202
+    with a job of kind `sample`.
+
+    The answer is JSON, npy (the samples alone), npz, safetensors or an Arrow stream, as Accept asks.  Spins are -1/+1
+    int8, bits 0/1 uint8, log-probabilities float64.  Where it is not JSON, the other fields are in headers (`X-Seed`,
+    `X-Model-Version`, `X-Warnings` as JSON, ...), and in the metadata of safetensors and of the Arrow schema.
+    With `Accept-Encoding: zstd` or `gzip` a large answer is compressed.
+    """
     started = time.perf_counter()
     media_type = negotiate(request)
     asked = await read_as(request, context.settings, partial(parse, SampleRequest))
+    if prefers_job or await takes_longer(context, model, ref, asked, seconds):
+        job = await defer_samples(context, model, ref, asked, caller_of(request), idempotency_key)
+        return accepted(as_json(job), {"Preference-Applied": "respond-async"} if prefers_job else {})
     if media_type == NPY and asked.include:
         raise one_array_only(["samples", *asked.include])
     drawn = await while_connected(request, draw_samples(context, model, ref, asked, seconds))
-    headers = _headers(drawn.record, drawn.seed, time.perf_counter() - started, drawn.compute_seconds)
-    if media_type == NPY:
-        return npy_response(drawn.arrays["samples"], headers)
-    return await arrays_response(_samples_body(drawn), headers)
+    return await array_response(request, media_type, _answer(drawn), started, context.settings)
 
 
-@router.post("/{model:segment}:freeEnergy", openapi_extra=json_body(FreeEnergyRequest, required=False))
+_FREE_ENERGY = json_body(FreeEnergyRequest, required=False)
+
+
+@router.post("/{model:segment}:freeEnergy", openapi_extra=_FREE_ENERGY, dependencies=[ONLY_KNOWN])
 @router.post(
-    "/{model:segment}/versions/{ref:segment}:freeEnergy", openapi_extra=json_body(FreeEnergyRequest, required=False)
+    "/{model:segment}/versions/{ref:segment}:freeEnergy", openapi_extra=_FREE_ENERGY, dependencies=[ONLY_KNOWN]
 )
 async def free_energy(
     model: str, request: Request, context: ContextOf, seconds: SecondsAllowed, ref: str | None = None
@@ -51,22 +82,31 @@ async def free_energy(
     started = time.perf_counter()
     asked = await read_as(request, context.settings, partial(parse, FreeEnergyRequest), default={})
     result = await while_connected(request, final_free_energy(context, model, ref, asked, seconds))
-    headers = _headers(result.record, result.seed, time.perf_counter() - started, result.compute_seconds)
+    queue = max(0.0, time.perf_counter() - started - result.compute_seconds)
+    headers = version_headers(result.record, result.seed)
+    headers["Server-Timing"] = timing(queue=queue, compute=result.compute_seconds)
     return json_response(free_energy_body(result), headers=headers)
 
 
-def _samples_body(drawn: Samples) -> dict[str, Any]:
-    return {
-        **drawn.arrays,
+def _answer(drawn: Samples) -> ArrayAnswer:
+    diagnostics = {
+        "num_samples": drawn.num_samples,
+        "independent": True,
+        "warnings": list(drawn.condition.warnings),
+    }
+    fields = {
         "seed": drawn.seed,
         "model": drawn.record.model,
         "version": drawn.record.version,
-        "diagnostics": {
-            "num_samples": len(drawn.arrays["samples"]),
-            "independent": True,
-            "warnings": list(drawn.condition.warnings),
-        },
-    } | _at(drawn.condition)
+        "diagnostics": diagnostics,
+    }
+    return ArrayAnswer(
+        arrays=with_first("samples", drawn.parted),
+        fields=fields | at(drawn.condition),
+        compute_seconds=drawn.compute_seconds,
+        about=about_version(drawn.record, drawn.seed, drawn.condition) | diagnostics,
+        headers=version_headers(drawn.record, drawn.seed),
+    )
 
 
 def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
@@ -96,22 +136,8 @@ def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
     if result.exact is not None:
         exact = result.exact
         body["exact"] = {"beta_f": exact.beta_f, "method": exact.method, "citation": exact.citation}
-    return body | _at(result.condition)
-
-
-def _at(condition: Condition) -> dict[str, Any]:
-    """The conditions at which a model answered, where it has some."""
-    return {"condition": condition.values} if condition.values else {}
+    return body | at(result.condition)
 
 
 def _bound(estimate: Estimate) -> dict[str, Any]:
     return {"beta_f": estimate.value, "standard_error": estimate.standard_error}
-
-
-def _headers(record: VersionRecord, seed: int | None, total: float, compute: float) -> dict[str, str]:
-    headers = {
-        "X-Model-Version": str(record.version),
-        "X-Model-Digest": record.digest,
-        "Server-Timing": timing(queue=max(0.0, total - compute), compute=compute),
-    }
-    return headers if seed is None else headers | {"X-Seed": str(seed)}

@@ -1,7 +1,7 @@
 """Routes of the jobs."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Header, Query, Request, Response
@@ -10,13 +10,15 @@ from fastapi.responses import StreamingResponse
 from service.context import Context
 from service.rest.bodies import read_object
 from service.rest.dependencies import ContextOf, caller_of
-from service.rest.encoding import json_response
-from service.rest.openapi import json_body_of_kinds
+from service.rest.encoding import json_response, negotiate, not_modified
+from service.rest.formats.media_types import NPZ, SAFETENSORS
+from service.rest.openapi import Responses, also_as, json_body_of_kinds, problems
 from service.rest.records import to_text
 from service.rest.routing import make_router
 from service.use_cases.cancel_job import cancel_job
 from service.use_cases.follow_job import follow_job
 from service.use_cases.read_job import JobFilter, read_children, read_job, read_jobs, read_log, read_metric
+from service.use_cases.read_job_result import read_job_file
 from service.use_cases.retry_job import retry_job
 from service.use_cases.submit_job import submit_job
 from workers.jobs.read import Job
@@ -28,6 +30,12 @@ router = make_router("/v1/jobs", "jobs")
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 PageSize = Annotated[int, Query(ge=1, le=1000)]
+FileFormat = Annotated[
+    Literal["npz", "safetensors"] | None, Query(alias="format", description="Format; default: what Accept prefers")
+]
+
+_FORMATS = {"npz": NPZ, "safetensors": SAFETENSORS}
+_FILES: Responses = also_as(NPZ, SAFETENSORS) | problems(404, 406, 409)
 
 _KEEP_ALIVE_POLLS = 40  # a comment every ten seconds keeps proxies from closing a silent stream
 
@@ -37,7 +45,7 @@ async def create(request: Request, context: ContextOf, idempotency_key: Idempote
     """Submit a job; the same Idempotency-Key and body give the same job."""
     data = await read_object(request, context.settings)
     job, _ = await submit_job(context, data, caller_of(request), idempotency_key)
-    return json_response(await _shown(context, job), 202, {"Location": f"/v1/jobs/{job.id}"})
+    return accepted(await _shown(context, job))
 
 
 @router.get("")
@@ -72,7 +80,7 @@ async def cancel(job_id: str, context: ContextOf) -> Response:
 async def retry(job_id: str, request: Request, context: ContextOf, idempotency_key: IdempotencyKey = None) -> Response:
     """A new job with the spec of a failed or cancelled one."""
     job = await retry_job(context, job_id, caller_of(request), idempotency_key)
-    return json_response(await _shown(context, job), 202, {"Location": f"/v1/jobs/{job.id}"})
+    return accepted(await _shown(context, job))
 
 
 @router.get("/{job_id:segment}/metrics")
@@ -80,6 +88,22 @@ async def metrics(job_id: str, context: ContextOf, name: str = "loss") -> Respon
     """The series of one metric so far."""
     points = await read_metric(context, job_id, name)
     return json_response({"name": name, "points": [{"step": step, "value": value} for step, value in points]})
+
+
+@router.get("/{job_id:segment}/result", response_class=StreamingResponse, responses=_FILES)
+async def result(job_id: str, request: Request, context: ContextOf, file_format: FileFormat = None) -> Response:
+    """The file that a job of kind ``sample`` has left, its digest in the ETag; 304 when If-None-Match names it."""
+    media_type = negotiate(request, (NPZ, SAFETENSORS)) if file_format is None else _FORMATS[file_format]
+    suffix = next(name for name, kind in _FORMATS.items() if kind == media_type)
+    found = await read_job_file(context, job_id, suffix)
+    headers = {
+        "ETag": f'"{found.file.digest}"',
+        "Content-Length": str(found.file.size_bytes),
+        "Content-Disposition": f'attachment; filename="{found.job_id}.{suffix}"',
+        "Vary": "Accept",
+    }
+    unchanged = not_modified(request, headers["ETag"])
+    return unchanged or StreamingResponse(found.pieces, headers=headers, media_type=media_type)
 
 
 @router.get("/{job_id:segment}/logs")
@@ -115,6 +139,11 @@ async def _server_sent(stream: AsyncIterator[dict[str, Any] | None]) -> AsyncIte
             continue
         silent = 0
         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event["id"], event["type"].encode(), orjson.dumps(event["data"]))
+
+
+def accepted(job: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    """202 with a job as the API shows it, and where it is."""
+    return json_response(job, 202, {"Location": f"/v1/jobs/{job['id']}"} | (headers or {}))
 
 
 async def _shown(context: Context, job: Job) -> dict[str, Any]:

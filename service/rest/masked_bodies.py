@@ -1,16 +1,17 @@
-"""Bodies with configurations and, where some of their sites are unknown, a mask: JSON, npy or npz."""
+"""Bodies with configurations and, where some of their sites are unknown, a mask: JSON, or bytes of several formats."""
 
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
-from anyio.to_thread import run_sync
 from fastapi import Depends, Query, Request
 
-from service.rest.arrays import arrays_from_npz
-from service.rest.bodies import JSON, NPY, NPZ, array_from_json, content_type, read_as, read_bytes, read_npy
+from service.rest.bodies import array_from_json, content_type, read_as, read_bytes
 from service.rest.dependencies import AskedByQuery
+from service.rest.formats.media_types import BINARY, JSON, NAMING
+from service.rest.formats.table import effort, read_arrays
+from service.use_cases.off_the_loop import off_the_loop
 from service.use_cases.spec_errors import in_json_words
 from service.use_cases.specs import parse
 from workers.settings import Settings
@@ -21,7 +22,8 @@ from zoo.specs.masks import Mask
 
 OptionsT = TypeVar("OptionsT", bound=Spec)
 
-_ARRAYS = frozenset({"samples", "mask"})
+_WITH_MASK = frozenset({"samples", "mask"})
+_NAMING = " or ".join(NAMING)
 _BOOLEANS = "nested lists of true and false, true where a site is known"
 
 
@@ -70,16 +72,20 @@ class MaskedBody(Generic[OptionsT]):
 
 @dataclass(frozen=True)
 class Asked(Generic[OptionsT]):
-    """What may come: ``whole`` as JSON, or ``options`` beside bytes of these types; ``query`` has fields of both."""
+    """What may come: ``whole`` as JSON, or ``options`` beside bytes of these types with arrays of these names.
+
+    ``query`` has fields of both.
+    """
 
     whole: type[OptionsT]
     options: type[OptionsT]
     query: dict[str, Any]
-    binary: tuple[str, ...]
+    binary: tuple[str, ...] = BINARY
+    arrays: frozenset[str] = _WITH_MASK
 
 
 async def read_masked(request: Request, settings: Settings, asked: Asked[OptionsT]) -> MaskedBody[OptionsT]:
-    """The body of a request: JSON, or npy or npz with the fields that are no arrays in the query.
+    """The body of a request: JSON, or bytes with the fields that are no arrays in the query.
 
     Raises:
         MalformedError, UnsupportedMediaTypeError, PayloadTooLargeError, LimitExceededError: as the readers do.
@@ -92,11 +98,10 @@ async def read_masked(request: Request, settings: Settings, asked: Asked[Options
         msg = f"content type {kind!r} is not read here; send {', '.join((JSON, *asked.binary))}"
         raise UnsupportedMediaTypeError(msg)
     options = parse(asked.options, asked.query)
-    if kind == NPY:
-        return MaskedBody(options, await read_npy(request, settings), None)
-    arrays = await run_sync(arrays_from_npz, await read_bytes(request, settings), _ARRAYS, settings)
+    body = await read_bytes(request, settings)
+    arrays = await off_the_loop(effort(kind, len(body)), read_arrays, kind, body, asked.arrays, settings)
     if "samples" not in arrays:
-        msg = "the npz file has no array 'samples'; write it with numpy.savez(file, samples=..., mask=...)"
+        msg = f"the body has no array 'samples'; arrays named {' and '.join(sorted(asked.arrays))} are read"
         raise InvalidValueError(msg, errors=(FieldError("samples", msg, "an array of this name"),))
     mask = arrays.get("mask")
     return MaskedBody(options, arrays["samples"], None if mask is None else _booleans(mask))
@@ -109,7 +114,7 @@ def required_mask(body: MaskedBody[OptionsT]) -> Mask:
         InvalidValueError: there is none.
     """
     if body.mask is None:
-        msg = f"the mask is missing: it says which sites are known; in JSON a field, in bytes an array of a {NPZ} body"
+        msg = f"the mask is missing: it says which sites are known; in JSON a field, in bytes an array of {_NAMING}"
         raise InvalidValueError(f"mask: {msg}", errors=(FieldError("mask", msg, _BOOLEANS),))
     return body.mask
 

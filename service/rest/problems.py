@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from service.rest.dependencies import ClientGoneError
 from zoo.specs.errors import (
+    BodyTooSlowError,
     CapabilityMissingError,
     CorruptArtifactError,
     DeadlineExceededError,
@@ -42,6 +43,7 @@ STATUS: dict[type[HelmholtzError], int] = {
     UnauthenticatedError: 401,
     NotFoundError: 404,
     NotAcceptableError: 406,
+    BodyTooSlowError: 408,
     StateConflictError: 409,
     CapabilityMissingError: 409,
     CorruptArtifactError: 409,
@@ -98,6 +100,8 @@ async def _on_our_error(request: Request, error: Exception) -> Response:
     response = problem(status, error.title, error.detail, error.reason, request.url.path, error.errors)
     if isinstance(error, UnavailableError):
         response.headers["Retry-After"] = str(max(1, ceil(error.retry_after_seconds)))
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        response.headers["Connection"] = "close"  # what is still to come of the body is not another request
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

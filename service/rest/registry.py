@@ -15,6 +15,8 @@ from service.rest.encoding import json_response, not_modified
 from service.rest.openapi import json_body
 from service.rest.records import shown, to_seconds
 from service.rest.routing import make_router
+from service.use_cases import delete_versions
+from service.use_cases.move_alias import Move, move_alias
 from service.use_cases.specs import parse
 from zoo.specs.base import Spec
 
@@ -48,8 +50,8 @@ async def get_model(model: str, context: ContextOf) -> Response:
 
 @router.delete("/{model:segment}", status_code=204)
 async def delete_model(model: str, context: ContextOf) -> Response:
-    """Delete a model and its versions; refused while an alias points at one."""
-    await run_sync(context.versions.delete_model, model)
+    """Delete a model and its versions; refused while an alias points at one, or a job that has not ended needs one."""
+    await delete_versions.delete_model(context, model)
     return Response(status_code=204)
 
 
@@ -70,9 +72,8 @@ async def get_version(model: str, ref: str, context: ContextOf) -> Response:
 
 @router.delete("/{model:segment}/versions/{ref:segment}", status_code=204)
 async def delete_version(model: str, ref: str, context: ContextOf) -> Response:
-    """Delete a version; refused while an alias points at it."""
-    record = await run_sync(context.versions.get, model, ref)
-    await run_sync(context.versions.delete_version, model, record.version)
+    """Delete a version; refused while an alias points at it, or a job that has not ended needs it."""
+    await delete_versions.delete_version(context, model, ref)
     return Response(status_code=204)
 
 
@@ -104,16 +105,8 @@ async def get_alias(model: str, alias: str, context: ContextOf) -> Response:
 async def set_alias(model: str, alias: str, request: Request, context: ContextOf, if_match: IfMatch = None) -> Response:
     """Create an alias, or move it with If-Match; the physics gate refuses a worse version unless forced."""
     asked = await read_as(request, context.settings, partial(parse, MoveAlias))
-    move = partial(
-        context.aliases.set,
-        model,
-        alias,
-        asked.version,
-        if_match=if_match,
-        force=asked.force,
-        caller=caller_of(request),
-    )
-    return _alias_response(await run_sync(move))
+    move = Move(model, alias, asked.version, if_match, force=asked.force)
+    return _alias_response(await move_alias(context, move, caller_of(request)))
 
 
 @router.post("/{model:segment}/aliases/{alias:segment}:rollback")

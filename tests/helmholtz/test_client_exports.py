@@ -14,9 +14,9 @@ ServiceUnreachableError StoredCurve UnavailableError UnexpectedAnswerError Versi
 
 CALLS = """
 alias_history aliases builtin_dataset cancel classify close complete dataset dataset_samples datasets delete_dataset
-energy events free_energy free_energy_curve generate_dataset healthy info job jobs log_likelihood logs
-marginal_log_likelihood metrics model models ready reference retry rollback sample set_alias stored_curve submit sweep
-train upload_dataset url version versions wait zoo_model zoo_models zoo_target zoo_targets
+download draw energy events free_energy free_energy_curve generate_dataset healthy info job jobs log_likelihood logs
+marginal_log_likelihood metrics model models ready reference result retry rollback sample set_alias stored_curve submit
+sweep train upload_dataset url version versions wait zoo_model zoo_models zoo_target zoo_targets
 """
 
 FOREIGN = ("torch", "zoo", "service", "workers", "models_registry", "celery", "fastapi", "sqlalchemy")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service.rest.bodies import array_from_json, read_json, read_npy, read_object
+from service.rest.bodies import array_from_json, read_bytes, read_json, read_object
+from service.rest.formats.npy import array_from_npy
 from service.rpc.tensors import from_tensor, to_tensor
 from service.rpc.v1 import inference_pb2 as pb
 from workers.settings import Settings
@@ -46,7 +47,7 @@ def request(body: bytes, content_type: str | None = None, chunk: int = 100) -> R
 
 
 def npy_array(body: bytes, limits: Settings = Settings()) -> Array:  # noqa: B008 - frozen
-    return asyncio.run(read_npy(request(body), limits))
+    return array_from_npy(asyncio.run(read_bytes(request(body), limits)))
 
 
 def json_value(body: bytes, content_type: str | None = None, limits: Settings = Settings()) -> Any:  # noqa: ANN401, B008

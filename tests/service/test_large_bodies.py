@@ -10,11 +10,16 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import Message
 
 from models_registry.migrate import migrate
 from service.context import Context, build_context
-from service.rest import encoding, masked_bodies, targets
+from service.rest import answers, masked_bodies, targets
 from service.rest.app import build_app
+from service.rest.formats import json_text
+from service.rest.formats.parted import PartedArray
 from service.use_cases import compute_energy, submit_job
 from service.use_cases.off_the_loop import SMALL, off_the_loop
 from tests.service.conftest import NO_REDIS
@@ -56,11 +61,11 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         monkeypatch.setattr(module, name, watched)
 
     watch(targets, "parse")
-    watch(targets, "array_from_json")
+    watch(masked_bodies, "parse")
     watch(masked_bodies, "array_from_json")
     watch(compute_energy, "as_configurations")
     watch(submit_job, "parse_job")
-    watch(encoding, "json_response")
+    watch(json_text, "write")
     return seen
 
 
@@ -116,11 +121,32 @@ def test_large_arrays_are_encoded_off_the_loop_as_small_ones_are(threads: dict[s
     rng = np.random.default_rng(0)
     arrays = {"energy": rng.normal(size=num_samples), "force": rng.normal(size=(num_samples, 3, 2))}
     arrays["energy"][1] = np.inf
-    response = asyncio.run(encoding.arrays_response(arrays | {"warnings": ["one"]}, {"X-Seed": "3"}))
-    assert response.headers["x-seed"] == "3"
-    whole = orjson.dumps(arrays | {"warnings": ["one"]}, option=orjson.OPT_SERIALIZE_NUMPY)
-    assert response.body == whole
-    assert threads["json_response"] is (num_samples == 2)
+    parted = {name: PartedArray((array[:1], array[1:])) for name, array in arrays.items()}
+    answer = answers.ArrayAnswer(parted, {"warnings": ["one"]}, 0.5, headers={"X-Seed": "3"})
+    body, headers = sent(answer)
+    assert headers["x-seed"] == "3"
+    assert headers["content-length"] == str(len(body))
+    assert body == orjson.dumps(arrays | {"warnings": ["one"]}, option=orjson.OPT_SERIALIZE_NUMPY)
+    assert threads["write"] is (num_samples == 2)
+
+
+def sent(answer: answers.ArrayAnswer) -> tuple[bytes, Headers]:
+    """The JSON body of an answer, and its headers."""
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def once() -> None:
+        request = Request({"type": "http", "method": "POST", "headers": []})
+        response = await answers.array_response(request, "application/json", answer, 0.0, Settings())
+        await response({"type": "http", "path": "/"}, receive, send)
+
+    asyncio.run(once())
+    return b"".join(message["body"] for message in messages[1:]), Headers(raw=messages[0]["headers"])
 
 
 def test_the_title_of_a_missing_capability_fits_targets_too(context: Context) -> None:

@@ -110,6 +110,13 @@ class PayloadTooLargeError(HelmholtzError):
     reason = "PAYLOAD_TOO_LARGE"
 
 
+class BodyTooSlowError(HelmholtzError):
+    """The body of the request has not arrived in the time that this installation waits for one."""
+
+    title = "The body came too slowly"
+    reason = "REQUEST_TIMEOUT"
+
+
 class UnsupportedMediaTypeError(HelmholtzError):
     """The body's content type is not one of those that are read here."""
 
