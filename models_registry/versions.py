@@ -1,5 +1,7 @@
 """Versions of models: published once, immutable, verified whenever they are loaded."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -22,6 +24,16 @@ from models_registry.tables import models, versions
 from zoo.specs.errors import CorruptArtifactError, NotFoundError, StateConflictError
 
 __all__ = ["ModelRecord", "VersionManifest", "VersionRecord", "Versions"]
+
+
+_MAX_SHOWN = 10
+
+UsedBy = Callable[[Connection, str, int | None], list[str]]
+"""What is using a version of a model, or any of them, in words, asked inside the transaction that deletes it."""
+
+
+def _nobody(connection: Connection, model: str, version: int | None) -> list[str]:
+    return []
 
 
 class Versions:
@@ -133,11 +145,12 @@ class Versions:
             change = update(versions).where(versions.c.digest == digest).values(state="quarantined")
             return connection.execute(change).rowcount
 
-    def delete_version(self, model: str, ref: str | int) -> None:
+    def delete_version(self, model: str, ref: str | int, used_by: UsedBy = _nobody) -> None:
         """Forget a version; its blob stays until nothing refers to it.
 
         Raises:
-            StateConflictError: an alias points at it (reason VERSION_ALIASED).
+            StateConflictError: an alias points at it (reason VERSION_ALIASED), or ``used_by`` names a user
+                (VERSION_IN_USE).
             NotFoundError: there is no such version.
         """
         with self._database.transaction() as connection:
@@ -149,14 +162,17 @@ class Versions:
                     "move the alias first"
                 )
                 raise StateConflictError(msg, reason="VERSION_ALIASED")
+            if users := used_by(connection, model, record.version):
+                raise _in_use(f"version {record.version} of model {model!r}", users)
             where = (versions.c.model == model) & (versions.c.version == record.version)
             connection.execute(delete(versions).where(where))
 
-    def delete_model(self, model: str) -> None:
+    def delete_model(self, model: str, used_by: UsedBy = _nobody) -> None:
         """Forget every version of a model.  Its history stays, and its numbers are not given again.
 
         Raises:
-            StateConflictError: an alias points at one of them (reason VERSION_ALIASED).
+            StateConflictError: an alias points at one of them (reason VERSION_ALIASED), or ``used_by`` names a user
+                (VERSION_IN_USE).
             NotFoundError: there is no such model.
         """
         with self._database.transaction() as connection:
@@ -168,7 +184,14 @@ class Versions:
                 held = spoken(sorted(aliased))
                 msg = f"{held} of model {model!r} in use by the aliases {names}; delete the other versions one by one"
                 raise StateConflictError(msg, reason="VERSION_ALIASED")
+            if users := used_by(connection, model, None):
+                raise _in_use(f"model {model!r}", users)
             connection.execute(delete(versions).where(versions.c.model == model))
+
+
+def _in_use(what: str, users: list[str]) -> StateConflictError:
+    msg = f"{what} is in use by {', '.join(users[:_MAX_SHOWN])}; wait, or cancel first"
+    return StateConflictError(msg, reason="VERSION_IN_USE")
 
 
 def lock_model(connection: Connection, model: str) -> None:

@@ -57,6 +57,11 @@ class Completions:
         )
         return proposed | {"reliable": not warnings, "warnings": warnings}
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The same without the numbers of each configuration."""
+        return {name: value for name, value in self.diagnostics.items() if name != "effective_sample_size"}
+
 
 @dataclass(frozen=True)
 class MarginalWish:

@@ -11,6 +11,15 @@ from anyio.to_thread import run_sync
 from service.context import Context
 from zoo.specs.errors import UnavailableError
 
+_LIMITS = (
+    "max_body_bytes",
+    "max_json_depth",
+    "max_sites",
+    "max_sample_values",
+    "max_job_samples_values",
+    "max_estimate_values",
+)
+
 
 async def check_readiness(context: Context) -> dict[str, str]:
     """Each dependency with ``ok`` or what is wrong with it."""
@@ -35,11 +44,10 @@ async def describe_service(context: Context) -> dict[str, Any]:
         engines = [orjson.loads(value) for value in await context.engine.engine_descriptions()]
     except UnavailableError:
         engines = []
-    limits = ("max_body_bytes", "max_json_depth", "max_sites", "max_sample_values", "max_estimate_values")
     return {
         "name": "helmholtz",
         "version": await run_sync(partial(version, "helmholtz")),
-        "limits": {name: getattr(settings, name) for name in limits}
+        "limits": {name: getattr(settings, name) for name in _LIMITS}
         | {"sync_limit_seconds": settings.sync_limit_seconds, "max_wait_seconds": settings.max_wait_seconds},
         "engines": engines,
         "cores": os.cpu_count(),

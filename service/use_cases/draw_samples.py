@@ -1,7 +1,7 @@
 """Draw samples from a version, with what the request wants beside them."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class SampleStream:
     record: VersionRecord
     condition: Condition
     seed: int
-    parts: AsyncIterator[Part]
+    parts: AsyncGenerator[Part, None]
 
 
 async def stream_samples(
@@ -62,13 +62,26 @@ async def stream_samples(
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples with the version and seed they come from; ``arrays`` has ``samples`` and what was included."""
+    """Samples with the version and seed they come from.
+
+    ``parted`` has ``samples`` and what was included, each array in the parts in which it came.
+    """
 
     record: VersionRecord
     condition: Condition
     seed: int
-    arrays: dict[str, NDArray[np.generic]]
+    parted: dict[str, tuple[NDArray[np.generic], ...]]
     compute_seconds: float
+
+    @property
+    def num_samples(self) -> int:
+        """Number of configurations."""
+        return sum(len(part) for part in self.parted["samples"])
+
+    @property
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Each array in one piece, which is a copy where it came in several."""
+        return {name: in_one(parts) for name, parts in self.parted.items()}
 
 
 async def draw_samples(
@@ -77,13 +90,23 @@ async def draw_samples(
     """All samples at once; raises as ``stream_samples`` does, and as the engine does."""
     stream = await stream_samples(context, model, ref, request, seconds)
     parts = [part async for part in stream.parts]
-    return Samples(stream.record, stream.condition, stream.seed, joined(parts), compute_seconds(parts))
+    return Samples(stream.record, stream.condition, stream.seed, parted(parts), compute_seconds(parts))
+
+
+def parted(parts: list[Part]) -> dict[str, tuple[NDArray[np.generic], ...]]:
+    """The arrays of all parts by name, each still in its parts."""
+    names = [name for name, value in parts[0].items() if isinstance(value, np.ndarray)]
+    return {name: tuple(part[name] for part in parts) for name in names}
 
 
 def joined(parts: list[Part]) -> dict[str, NDArray[np.generic]]:
     """The arrays of all parts, each joined along the first axis."""
-    names = [name for name, value in parts[0].items() if isinstance(value, np.ndarray)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return {name: in_one(arrays) for name, arrays in parted(parts).items()}
+
+
+def in_one(arrays: tuple[NDArray[np.generic], ...]) -> NDArray[np.generic]:
+    """The arrays joined along the first axis; the array itself where it is the only one."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def compute_seconds(parts: list[Part]) -> float:

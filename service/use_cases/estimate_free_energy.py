@@ -1,6 +1,7 @@
 """Estimate the free energy of the system a version was trained on, and store the estimate for dashboards."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -62,7 +63,7 @@ class FreeEnergyResult:
 
 async def estimate_free_energy(
     context: Context, model: str, ref: str | None, request: FreeEnergyRequest, seconds: float
-) -> AsyncIterator[FreeEnergyProgress | FreeEnergyResult]:
+) -> AsyncGenerator[FreeEnergyProgress | FreeEnergyResult, None]:
     """Progress while samples are drawn, then the result, which is stored.
 
     Raises:
@@ -85,24 +86,25 @@ async def estimate_free_energy(
         "condition": condition.values,
         "exact_seconds": exact_seconds(seconds) if condition.target_values else 0.0,
     }
-    async for part in context.engine.ask("free_energy", payload, seconds):
-        if "progress" in part:
-            yield FreeEnergyProgress(**part["progress"])
-            continue
-        result = FreeEnergyResult(
-            record=record,
-            estimate=with_doubts(Estimate.model_validate(part["estimate"]), doubts_of(record, condition)),
-            upper_bound=None if part["upper_bound"] is None else Estimate.model_validate(part["upper_bound"]),
-            exact=_reference(part["exact"]) if condition.target_values else exact_of(record),
-            seed=seed,
-            beta=state_beta_at(target, condition),
-            condition=condition,
-            num_sites=target.space.num_sites,
-            why=part.get("why", WHY[request.method]),
-            compute_seconds=part["compute_seconds"],
-        )
-        await run_sync(partial(_store, context, result))
-        yield result
+    async with aclosing(context.engine.ask("free_energy", payload, seconds)) as parts:  # leaving it stops the engine
+        async for part in parts:
+            if "progress" in part:
+                yield FreeEnergyProgress(**part["progress"])
+                continue
+            result = FreeEnergyResult(
+                record=record,
+                estimate=with_doubts(Estimate.model_validate(part["estimate"]), doubts_of(record, condition)),
+                upper_bound=None if part["upper_bound"] is None else Estimate.model_validate(part["upper_bound"]),
+                exact=_reference(part["exact"]) if condition.target_values else exact_of(record),
+                seed=seed,
+                beta=state_beta_at(target, condition),
+                condition=condition,
+                num_sites=target.space.num_sites,
+                why=part.get("why", WHY[request.method]),
+                compute_seconds=part["compute_seconds"],
+            )
+            await run_sync(partial(_store, context, result))
+            yield result
 
 
 def _check_method(record: VersionRecord, method: str) -> None:
@@ -151,9 +153,10 @@ async def final_free_energy(
     context: Context, model: str, ref: str | None, request: FreeEnergyRequest, seconds: float
 ) -> FreeEnergyResult:
     """The result alone; raises as ``estimate_free_energy`` does."""
-    async for update in estimate_free_energy(context, model, ref, request, seconds):
-        if isinstance(update, FreeEnergyResult):
-            return update
+    async with aclosing(estimate_free_energy(context, model, ref, request, seconds)) as updates:
+        async for update in updates:
+            if isinstance(update, FreeEnergyResult):
+                return update
     msg = "the engine ended its answer without a result"
     raise RuntimeError(msg)
 

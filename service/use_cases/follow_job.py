@@ -1,7 +1,7 @@
 """Follow a job: its events as they are committed, from any point, until it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -14,7 +14,7 @@ from workers.jobs.states import TERMINAL
 POLL_SECONDS = 0.25
 
 
-async def follow_job(context: Context, job_id: str, last_id: int) -> AsyncIterator[dict[str, Any] | None]:
+async def follow_job(context: Context, job_id: str, last_id: int) -> AsyncGenerator[dict[str, Any] | None, None]:
     """Events with an id above ``last_id``; None when nothing has happened for a while; ends after the terminal state.
 
     Raises:

@@ -50,10 +50,20 @@ async def resolve_version(context: Context, model: str, ref: str | None) -> Vers
         CorruptArtifactError: the version is quarantined.
     """
     record = await _resolved(context, model, ref)
-    if record.state != "ready":
-        msg = f"version {record.version} of {model!r} is quarantined: its weights do not have the digest they had"
-        raise CorruptArtifactError(msg)
+    check_ready(record)
     return record
+
+
+def check_ready(record: VersionRecord) -> None:
+    """Nothing, when a version can be asked.
+
+    Raises:
+        CorruptArtifactError: it is quarantined.
+    """
+    if record.state != "ready":
+        msg = f"version {record.version} of {record.model!r} is quarantined: "
+        msg += "its weights do not have the digest they had"
+        raise CorruptArtifactError(msg)
 
 
 async def _resolved(context: Context, model: str, ref: str | None) -> VersionRecord:
@@ -63,6 +73,8 @@ async def _resolved(context: Context, model: str, ref: str | None) -> VersionRec
     if revision is not None and found is not None and found[0] == revision:
         return found[1]
     record = await run_sync(context.versions.resolve, model, ref)
+    spec = _FAMILIES[record.model_spec["family"]].model_validate(record.model_spec)
+    context.engine.costs.introduce(record.model, record.version, spec.nominal_nanoseconds(space_of(record)) / 1e9)
     if revision is not None:
         if len(context.resolved) >= _REMEMBERED:
             context.resolved.clear()

@@ -8,9 +8,10 @@ from service.context import Context
 from service.limits import check_job
 from service.use_cases.check_stored import Stores, check_stored
 from service.use_cases.expand_sweep import expand_sweep
+from service.use_cases.resolve_sample_job import resolved_sample_job
 from service.use_cases.specs import parse_job
 from workers.jobs.read import Job
-from workers.jobs.specs import JobSpec, TrainJobSpec
+from workers.jobs.specs import JobSpec, SampleJobSpec, TrainJobSpec
 from workers.jobs.submission import submit
 from workers.jobs.sweeps import SweepJobSpec
 from workers.wakeup import send_wakeup
@@ -43,9 +44,12 @@ def submit_spec(
     Raises:
         InvalidValueError: the idempotency key was used with another body; or a child of a sweep is not allowed.
         NotFoundError: a dataset or a version that it names does not exist.
-        LimitExceededError: a sweep is larger than this installation allows.
+        CapabilityMissingError: samples are asked of a version that cannot give them.
+        LimitExceededError: a sweep, or a number of samples, is larger than this installation allows.
     """
-    stores = Stores(context.datasets, context.versions)
+    stores, asked = Stores(context.datasets, context.versions), spec
+    if isinstance(spec, SampleJobSpec):
+        spec = resolved_sample_job(spec, context.versions, context.settings)
     if isinstance(spec, TrainJobSpec):
         check_stored(spec, stores, context.settings)
     children = expand_sweep(spec, context.settings, stores) if isinstance(spec, SweepJobSpec) else ()
@@ -57,6 +61,7 @@ def submit_spec(
         idempotency_key=idempotency_key,
         retry_of=retry_of,
         children=children,
+        asked=asked,
     )
     if new:
         with suppress(UnavailableError):

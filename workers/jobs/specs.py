@@ -17,7 +17,7 @@ from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
 from zoo.specs.models.fixed_point import FixedPointSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
-from zoo.specs.requests import Seed
+from zoo.specs.requests import SampleRequest, Seed
 from zoo.specs.samplers import ChainLength, SamplerSpec, default_sampler, path_sampler
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.base import Symmetry
@@ -364,6 +364,26 @@ class ReferenceJobSpec(JobSpec):
             msg = f"sampler.{own[0]}: how long chains run is said by 'length'; leave it out of the sampler"
             raise ValueError(msg)
         return self
+
+
+def _as_text(ref: object) -> object:
+    """A version's number may be given as a number."""
+    return str(ref) if isinstance(ref, int) and not isinstance(ref, bool) else ref
+
+
+class SampleJobSpec(JobSpec, SampleRequest):
+    """Draw many samples of a version into a file: those that ``:sample`` gives for the same n and seed."""
+
+    kind: Literal["sample"] = "sample"
+    model: ModelName
+    """Its name in the registry."""
+    ref: Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=63)] | None = None
+    """Version number or alias; default: the alias ``production``, else the newest version.  The job keeps the number
+    that it means when the job is submitted."""
+    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Digest of the version's weights; one with another digest is refused.  The job keeps that of its version."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto`` is what the installation's engines run on; on another device the samples have other last digits."""
 
 
 def _differs_from_default(chains: SamplerSpec, name: str) -> bool:

@@ -35,16 +35,18 @@ def submit(
     idempotency_key: str | None = None,
     retry_of: str | None = None,
     children: Sequence[Child] = (),
+    asked: JobSpec | None = None,
 ) -> tuple[Job, bool]:
     """The queued job and whether it is new: the same key and body from one caller give the same job.
 
-    A parent and its ``children`` come into being together; the key is the parent's.
+    A parent and its ``children`` come into being together; the key is the parent's.  ``asked`` is the body where it is
+    not ``spec`` itself, in which things may have been settled that are not the same each time.
 
     Raises:
         InvalidValueError: the idempotency key came before with another body.
     """
     body = spec.model_dump(mode="json")
-    digest = canonical_digest(body)
+    digest = canonical_digest(body if asked is None else asked.model_dump(mode="json"))
     order = _Order(caller, max_attempts, idempotency_key, retry_of)
     try:
         with database.transaction() as connection:

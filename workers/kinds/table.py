@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from workers.jobs.specs import DatasetJobSpec, JobSpec, ReferenceJobSpec, TrainJobSpec
+from workers.jobs.specs import DatasetJobSpec, JobSpec, ReferenceJobSpec, SampleJobSpec, TrainJobSpec
 from workers.jobs.sweeps import SweepJobSpec
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ KINDS: dict[type[JobSpec], str] = {
     TrainJobSpec: "workers.kinds.train:Train",
     DatasetJobSpec: "workers.kinds.dataset:Dataset",
     ReferenceJobSpec: "workers.kinds.reference:Reference",
+    SampleJobSpec: "workers.kinds.sample:Sample",
 }
 
 PARENTS: tuple[type[JobSpec], ...] = (SweepJobSpec,)
