@@ -1,5 +1,7 @@
 """Who is let in: a bounded backlog in seconds of computing, an honest Retry-After for everybody else."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,11 @@ ErrorT = TypeVar("ErrorT", bound=Exception)
 INTERACTIVE_SECONDS = 0.2
 """Requests that are estimated to take less go before others."""
 _BULK_SHARE = 0.2  # of the computing time, which engines leave to long requests while short ones wait
+_RECENT_SECONDS = 5.0
+_LEAST_PROMISE = 0.05  # seconds; what is promised sooner says little of the pace
+_SLOWEST = 1 / _BULK_SHARE
+_HEADROOM = 0.8  # of the time a request may take is promised; the rest is for estimates that err
+_UP, _DOWN = 0.3, 0.02  # the pace follows late answers fast and early ones slowly: about the 94 % expectile
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,13 @@ class AdmissionLimits:
 
 @dataclass
 class Ticket:
-    """A request that was let in, and what of its cost is still to come."""
+    """A request that was let in: what of its cost is still to come, and within how many seconds an answer is due."""
 
     cost: float
     priority: Priority
     caller: str | None
     left: float
+    promised: float = 0.0
 
 
 @dataclass
@@ -48,16 +56,42 @@ class Backlog:
     interactive: float = 0.0
     bulk: float = 0.0
 
-    def wait(self, priority: Priority, num_engines: int) -> float:
-        """Seconds until a request that comes now has its turn."""
-        if priority == "bulk":
-            return (self.interactive + self.bulk) / num_engines
-        slowed = 1 - _BULK_SHARE if self.bulk > 0 else 1.0
-        return self.interactive / slowed / num_engines
+    def seconds(self, priority: Priority, cost: float, num_engines: int, rate: float = 0.0) -> float:
+        """Seconds until a request that comes now and takes ``cost`` is answered.
+
+        ``rate`` is the part of the engines' time that interactive requests ask for: those that come later go before a
+        bulk request, which waits (I + B) / (1 - rate), but no longer than its share of the time allows, B / 0.2.
+        """
+        if priority == "interactive":
+            slowed = 1 - _BULK_SHARE if self.bulk > 0 else 1.0
+            return (self.interactive / num_engines + cost) / slowed
+        overtaken = ((self.interactive + self.bulk) / num_engines + cost) / max(1 - rate, 1e-9)
+        return min(overtaken, (self.bulk / num_engines + cost) / _BULK_SHARE)
+
+
+@dataclass
+class Recent:
+    """Cost of what has come of late: a sum that forgets with a time constant of five seconds."""
+
+    total: float = 0.0
+    at: float = 0.0
+
+    def add(self, cost: float, now: float) -> None:
+        """Note an arrival."""
+        self.total = self.rate(now) * _RECENT_SECONDS + cost
+        self.at = now
+
+    def rate(self, now: float) -> float:
+        """Cost that arrives per second."""
+        return self.total * math.exp((self.at - now) / _RECENT_SECONDS) / _RECENT_SECONDS
 
 
 class Admission:
-    """The backlog of a gateway, and what it knows of the others': ``num_engines`` and ``elsewhere`` are told to it."""
+    """The backlog of a gateway, and what it knows of the others': ``num_engines`` and ``elsewhere`` are told to it.
+
+    ``pace`` is how many seconds pass for one second of the backlog, for either priority.  It is learnt: engines share
+    their machine with others, and short requests that come later go before long ones.
+    """
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self._limits = limits
@@ -67,6 +101,8 @@ class Admission:
         self.elsewhere = Backlog()
         self.num_engines = 1
         self.draining = False
+        self._recent = Recent()
+        self.pace: dict[Priority, float] = {"interactive": 1.0, "bulk": 1.0}
 
     @property
     def own(self) -> Backlog:
@@ -84,6 +120,8 @@ class Admission:
         """
         ticket = Ticket(cost, "interactive" if cost <= INTERACTIVE_SECONDS else "bulk", caller, cost)
         self._check(ticket, seconds)
+        if ticket.priority == "interactive":
+            self._recent.add(cost, time.monotonic())
         self._add(ticket, cost)
         try:
             yield ticket
@@ -98,6 +136,12 @@ class Admission:
         ticket.left -= done
         self._add(ticket, -done)
 
+    def learn(self, ticket: Ticket, seconds: float) -> None:
+        """Note how long the answer to a request took, from its being let in to its last part."""
+        if ticket.promised >= _LEAST_PROMISE:
+            pace, ratio = self.pace[ticket.priority], min(seconds / ticket.promised, _SLOWEST)
+            self.pace[ticket.priority] = max(1.0, pace + (_UP if ratio > pace else _DOWN) * (ratio - pace))
+
     def _check(self, ticket: Ticket, seconds: float) -> None:
         if seconds <= 0:
             msg = "the deadline had passed when the request came; allow more time"
@@ -106,7 +150,10 @@ class Admission:
             msg = "this gateway is shutting down and takes no new requests; try again"
             raise _rejected("draining", UnavailableError(msg, reason="DRAINING"))
         total = Backlog(self._own.interactive + self.elsewhere.interactive, self._own.bulk + self.elsewhere.bulk)
-        wait = total.wait(ticket.priority, self.num_engines)
+        rate, pace = self._recent.rate(time.monotonic()) / self.num_engines, self.pace[ticket.priority]
+        ticket.promised = total.seconds(ticket.priority, ticket.cost, self.num_engines, rate)
+        wait = pace * total.seconds(ticket.priority, 0.0, self.num_engines, rate)
+        answered_in = pace * ticket.promised
         bound = self._limits.backlog_seconds
         if ticket.caller is not None:
             held = self._callers.get(ticket.caller, 0.0) / self.num_engines
@@ -116,10 +163,10 @@ class Admission:
                     f"may have {self._limits.caller_share * bound:g} s at a time; try again in {held:.3g} s"
                 )
                 raise _rejected("share", ShareExceededError(msg, retry_after_seconds=held))
-        if wait > 0 and wait + ticket.cost > min(bound, seconds):
-            most = min(bound, seconds)
+        most = min(bound, _HEADROOM * seconds)
+        if total.interactive + total.bulk > 0 and answered_in > most:
             msg = (
-                f"the requests before this one take about {wait:.3g} s and it takes {ticket.cost:.3g} s itself, "
+                f"the requests before this one take about {wait:.3g} s and it takes {answered_in - wait:.3g} s itself, "
                 f"more than the {most:g} s within which it would have to be answered; try again in {wait:.3g} s"
             )
             raise _rejected("full", UnavailableError(msg, reason="OVERLOADED", retry_after_seconds=wait))

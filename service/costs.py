@@ -46,16 +46,17 @@ class _Line:
         for name, value in (("weight", 1.0), ("x", rows), ("y", seconds), ("xx", rows * rows), ("xy", rows * seconds)):
             setattr(self, name, _FORGETTING * getattr(self, name) + value)
 
-    def at(self, rows: int) -> float:
+    def at(self, rows: int, slope_elsewhere: float) -> float:
         spread = self.weight * self.xx - self.x**2
         if spread > 1e-6 * self.x**2:
             slope = (self.weight * self.xy - self.x * self.y) / spread
             offset = (self.y - slope * self.x) / self.weight
-            if slope >= 0 and offset >= 0:
-                return offset + slope * rows
             if slope < 0:
                 return self.y / self.weight
-        return max(rows * self.xy / self.xx, 0.0)
+            return offset + slope * rows if offset >= 0 else rows * self.xy / self.xx
+        mean = self.y / self.weight
+        few = rows * self.xy / self.xx  # what has been seen is of one size, and more rows cost no more each
+        return few if rows * self.weight <= self.x else min(few, mean + slope_elsewhere * (rows - self.x / self.weight))
 
 
 class CostModel:
@@ -63,6 +64,13 @@ class CostModel:
 
     def __init__(self) -> None:
         self._lines: dict[Kind, _Line] = {}
+        self._nominal: dict[tuple[str, str], float] = {}
+
+    def introduce(self, model: str, version: int, seconds_per_row: float) -> None:
+        """Say what a row of a version is expected to cost, before any of its answers is known."""
+        if len(self._nominal) >= _MOST_KINDS:
+            self._nominal.clear()
+        self._nominal[model, str(version)] = seconds_per_row
 
     def learn(self, operation: str, payload: Payload, seconds: float) -> None:
         """Take note of what an answer took."""
@@ -76,6 +84,7 @@ class CostModel:
 
     def seconds(self, operation: str, payload: Payload) -> float:
         """The computing time that a request will take."""
-        rows = num_rows(operation, payload)
-        line = self._lines.get(kind_of(operation, payload))
-        return rows * _SECONDS_PER_ROW if line is None else line.at(rows)
+        rows, kind = num_rows(operation, payload), kind_of(operation, payload)
+        per_row = self._nominal.get((kind[1], kind[-1]), _SECONDS_PER_ROW)
+        line = self._lines.get(kind)
+        return rows * per_row if line is None else line.at(rows, per_row)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ from workers.messages import (
     FIELD,
     GATEWAY_KEY,
     GATEWAY_TTL_SECONDS,
+    OWN_STREAM,
+    OWN_STREAM_TTL_SECONDS,
     REQUEST_STREAMS,
     Reply,
     Request,
@@ -73,12 +75,15 @@ class EngineClient:
         self._tasks: list[asyncio.Task[None]] = []
         self._connected = True
         self._somebody_waits = asyncio.Event()
+        self._something_to_send = asyncio.Event()
+        self._outbox: list[tuple[Request, asyncio.Future[None]]] = []
 
     async def start(self) -> None:
         """Begin to read replies."""
         self._tasks = [
             asyncio.create_task(self._read_replies(), name="reply-reader"),
             asyncio.create_task(self._look_around(), name="backlog-sharer"),
+            asyncio.create_task(self._send_all(), name="request-sender"),
         ]
 
     async def close(self) -> None:
@@ -118,16 +123,43 @@ class EngineClient:
                 ticket.priority,
                 wishes.trace,
             )
-            total, done = num_rows(operation, payload), 0
-            async for part in self._asked(request, seconds):
-                done += _rows_in(part)
-                self.admission.progress(ticket, min(done / total, 1.0))
-                if key is not None:
-                    parts.append(part)
-                yield part
+            total, done, began = num_rows(operation, payload), 0, time.monotonic()
+            try:
+                async for part in self._asked(request, seconds):
+                    done += _rows_in(part)
+                    self.admission.progress(ticket, min(done / total, 1.0))
+                    took = time.monotonic() - began
+                    if key is not None:
+                        parts.append(part)
+                    yield part
+            except DeadlineExceededError:
+                self.admission.learn(ticket, seconds)
+                raise
+            self.admission.learn(ticket, took)
         self.costs.learn(operation, payload, part["compute_seconds"])
         if key is not None:
             self._cache.put(key, parts)
+
+    async def ask_every_engine(self, operation: str, payload: Part, seconds: float) -> list[Part]:
+        """The last part of each living engine's answer; they are asked side by side, whatever else waits.
+
+        Raises:
+            UnavailableError: Redis is away, or no engine is alive.
+            DeadlineExceededError: one did not answer within ``seconds``.
+            HelmholtzError: whatever an engine raised.
+        """
+        names = await self.engines()
+        if not names:
+            raise _no_engine()
+        return list(await asyncio.gather(*(self._ask_one(name, operation, payload, seconds) for name in names)))
+
+    async def _ask_one(self, engine: str, operation: str, payload: Part, seconds: float) -> Part:
+        deadline, trace = time.time() + seconds, WISHES.get().trace
+        request = Request(
+            uuid.uuid4().hex, self._reply_stream, deadline, operation, payload, trace=trace, engine=engine
+        )
+        parts = [part async for part in self._asked(request, seconds)]
+        return parts[-1]
 
     async def _asked(self, request: Request, seconds: float) -> AsyncIterator[Part]:
         """The parts of the answer, from an engine."""
@@ -184,9 +216,9 @@ class EngineClient:
         except (RedisError, OSError):
             return {}
         return {
-            key.decode().removeprefix(ENGINE_METRICS_KEY): value.decode()
+            key.decode().removeprefix(ENGINE_METRICS_KEY): bytes(value).decode()
             for key, value in zip(keys, values, strict=True)
-            if value is not None
+            if isinstance(value, bytes)
         }
 
     async def _next_reply(self, waiting: _Waiting, seconds: float) -> Reply:
@@ -200,14 +232,43 @@ class EngineClient:
             raise await self._why_late(waiting.request.operation, seconds) from None
 
     async def _send(self, request: Request) -> None:
-        try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.set(GATEWAY_KEY + self._reply_stream, self._own_backlog(), ex=GATEWAY_TTL_SECONDS)
-                pipeline.xadd(REQUEST_STREAMS[request.priority], {FIELD: encode(request)})
-                await pipeline.execute()
-        except (RedisError, OSError) as error:
-            self._connected = False
-            raise _redis_away() from error
+        """Hand a request to the sender, and wait until it has left.
+
+        Raises:
+            UnavailableError: Redis is away.
+        """
+        left = asyncio.get_running_loop().create_future()
+        self._outbox.append((request, left))
+        self._something_to_send.set()
+        await left
+
+    async def _send_all(self) -> None:
+        """Send for ever: what came while a round trip was under way goes with the next one, together."""
+        while True:
+            await self._something_to_send.wait()
+            self._something_to_send.clear()
+            letters, self._outbox = self._outbox, []
+            waiting = [(request, left) for request, left in letters if not left.done()]  # who has gone is not asked for
+            try:
+                await self._put([request for request, _ in waiting])
+            except (RedisError, OSError):
+                self._connected = False
+                _settle(waiting, _redis_away())
+            except asyncio.CancelledError:
+                _settle(waiting, _redis_away())
+                raise
+            else:
+                _settle(waiting)
+
+    async def _put(self, requests: Sequence[Request]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(GATEWAY_KEY + self._reply_stream, self._own_backlog(), ex=GATEWAY_TTL_SECONDS)
+            for request in requests:
+                stream = OWN_STREAM + request.engine if request.engine else REQUEST_STREAMS[request.priority]
+                pipeline.xadd(stream, {FIELD: encode(request)})
+                if request.engine:
+                    pipeline.expire(stream, OWN_STREAM_TTL_SECONDS)  # should that engine never come back
+            await pipeline.execute()
 
     async def _cancel(self, request: Request) -> None:
         with contextlib.suppress(RedisError, OSError):
@@ -215,7 +276,7 @@ class EngineClient:
 
     async def _why_late(self, operation: str, seconds: float) -> UnavailableError | DeadlineExceededError:
         if not await self.engines():
-            return UnavailableError("no inference engine is alive; it is being started again", retry_after_seconds=3)
+            return _no_engine()
         msg = (
             f"{operation} was not finished within {seconds:g} s; ask for fewer samples, "
             "or allow more time with the header `Prefer: wait=N` (seconds, at most 300)"
@@ -285,9 +346,24 @@ class EngineClient:
         waiting.parts.put_nowait(reply)
 
 
+def _settle(letters: Sequence[tuple[Request, asyncio.Future[None]]], error: UnavailableError | None = None) -> None:
+    """Tell everybody whose request was sent, or was not."""
+    for _, left in letters:
+        if left.done():
+            continue
+        if error is None:
+            left.set_result(None)
+        else:
+            left.set_exception(error)
+
+
 def _rows_in(part: Part) -> int:
     """How many rows a part of an answer has: its arrays have one entry for each."""
     return next((len(value) for value in part.values() if isinstance(value, np.ndarray)), 0)
+
+
+def _no_engine() -> UnavailableError:
+    return UnavailableError("no inference engine is alive; it is being started again", retry_after_seconds=3)
 
 
 def _redis_away() -> UnavailableError:

@@ -61,6 +61,15 @@ def check_samples(n: int, space: SpaceSpec, settings: Settings) -> None:
     _check_values(n, space, settings.max_sample_values, "MAX_SAMPLE_VALUES")
 
 
+def check_job_samples(n: int, space: SpaceSpec, settings: Settings) -> None:
+    """Nothing, when a job of ``n`` samples draws at most ``max_job_samples_values`` numbers.
+
+    Raises:
+        LimitExceededError: it draws more.
+    """
+    _check_values(n, space, settings.max_job_samples_values, "MAX_JOB_SAMPLES_VALUES")
+
+
 def check_estimate(n: int, space: SpaceSpec, settings: Settings) -> None:
     """Nothing, when an estimate from ``n`` samples draws at most ``max_estimate_values`` numbers.
 

@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: one real stack for all tests that only ask, and a small model trained through it."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,13 @@ def small_model(stack: RunningStack) -> str:
         job = client.wait(client.submit(SMALL_JOB), timeout=120)
         assert job.state == "succeeded"
     return "small"
+
+
+@pytest.fixture(autouse=True)
+def _denormals_are_numbers() -> None:
+    """What trains in this process flushes them for good, and hypothesis refuses to draw numbers then."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ Priority = Literal["interactive", "bulk"]
 REQUEST_STREAM = "helmholtz:requests"
 REQUEST_STREAMS: dict[Priority, str] = {"interactive": REQUEST_STREAM, "bulk": "helmholtz:requests:bulk"}
 """Short requests, and those whose answers take long: engines take turns between the two."""
+OWN_STREAM = "helmholtz:requests:of:"  # + engine name: what this engine is asked for and no other
 ENGINE_GROUP = "engines"
 ENGINE_KEY = "helmholtz:engine:"  # + engine name: present while that engine is alive
 ENGINE_METRICS_KEY = "helmholtz:engine-metrics:"  # + engine name: its metrics in Prometheus's text format
@@ -22,6 +23,7 @@ CANCEL_KEY = "helmholtz:cancelled:"  # + request id: the client has gone
 GATEWAY_KEY = "helmholtz:gateway:"  # + reply stream: present while somebody reads it
 ENGINE_TTL_SECONDS = 5
 GATEWAY_TTL_SECONDS = 15
+OWN_STREAM_TTL_SECONDS = 600  # counted from the last sign of life of its engine
 FIELD = b"m"  # the one field of every stream entry
 
 _NDARRAY = 1
@@ -39,6 +41,8 @@ class Request:
     priority: Priority = "interactive"
     trace: str = ""
     """The request's name in the logs."""
+    engine: str = ""
+    """The one engine that is asked; any of them where there is no name."""
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,15 @@ class Settings(BaseModel):
     """Longest computing time of a synchronous answer, unless the client's ``Prefer: wait`` says otherwise."""
     max_wait_seconds: float = Field(default=300, gt=0)
     max_body_bytes: int = Field(default=64 * 2**20, ge=1024)
+    body_seconds: float = Field(default=60, gt=0)
+    """Longest time that a client may take to send a body, or to take the next piece of a large answer."""
     max_json_depth: int = Field(default=32, ge=4)
     max_sites: int = Field(default=16_384, ge=1)
     """Largest number of sites of a target."""
     max_sample_values: int = Field(default=2**24, ge=1)
     """Largest n times sites of one answer that carries samples."""
+    max_job_samples_values: int = Field(default=2**32, ge=1)
+    """Largest n times sites of one job that draws samples."""
     max_estimate_values: int = Field(default=2**28, ge=1)
     """Largest n times sites of one free energy."""
     max_model_size: int = Field(default=2**28, ge=1)
@@ -64,8 +68,10 @@ class Settings(BaseModel):
     """Training jobs that one worker runs side by side."""
     train_threads: int = Field(default=0, ge=0)
     """Threads of one training process; 0 means all cores."""
+    engines: int = Field(default=1, ge=1, le=64)
+    """Inference engines that the launcher starts."""
     engine_threads: int = Field(default=0, ge=0)
-    """Threads of an inference engine; 0 means all cores."""
+    """Threads of an inference engine; 0 means all cores, divided among the engines."""
     engine_name: str = "engine-1"
     """Name of this engine among the consumers of the request stream; each engine needs its own."""
     warm_models: int = Field(default=8, ge=1)

@@ -1,6 +1,7 @@
 """The whole stack on one machine: Redis, an engine, a trainer and the gateway, started and kept alive together."""
 
 import fcntl
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from workers.settings import PREFIX, Settings
 from workers.wakeup import TRAIN_QUEUE
 from zoo.specs.errors import HelmholtzError
 
-_STOP_STAGES = (("gateway",), ("trainer", "engine"), ("redis",))
+_STOP_STAGES = (("gateway",), ("trainer", "engine"), ("redis",))  # by the first words of their names
+_CELERY = (sys.executable, "-m", "celery")
+_QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning")
 _TICK_SECONDS = 0.1
 _REDIS_START_SECONDS = 10.0
 _READY_SECONDS = 60.0
@@ -73,8 +76,12 @@ class Stack:
             migrate(self.settings.resolved_database_url)
         except HelmholtzError as error:
             raise StartError(error.detail) from None
+        for number in range(self.settings.engines):
+            self._add(
+                "engine" if number == 0 else f"engine-{number + 1}", _engine_command(), self._engine_settings(number)
+            )
         for name, command in self._commands().items():
-            self._add(name, command)
+            self._add(name, command, self.settings)
 
     def tick(self) -> None:
         """Restart what has died."""
@@ -105,7 +112,7 @@ class Stack:
     def stop(self) -> None:
         """Drain the gateway, then the workers, then Redis; nothing is left behind."""
         for stage in _STOP_STAGES:
-            leaving = [child for child in self._children if child.name in stage]
+            leaving = [child for child in self._children if child.name.startswith(stage)]
             for child in leaving:
                 child.ask_to_stop()
             for child in leaving:
@@ -148,7 +155,7 @@ class Stack:
         if self.settings.redis_url is None:
             self._redis = RedisFolder()
             self.settings = self.settings.model_copy(update={"redis_url": self._redis.url})
-            self._add("redis", self._redis.command())
+            self._add("redis", self._redis.command(), self.settings)
         try:
             client = redis.Redis.from_url(self.settings.resolved_redis_url, socket_connect_timeout=2)
         except ValueError as error:
@@ -166,34 +173,32 @@ class Stack:
                 time.sleep(0.02)
 
     def _commands(self) -> dict[str, list[str]]:
-        """The children after Redis, in the order of their start."""
-        common = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning"]
-        celery = [sys.executable, "-m", "celery"]
+        """The children after Redis and the engines, in the order of their start."""
         slots = str(self.settings.train_slots)
         trainer_queue = ["-Q", TRAIN_QUEUE, "-n", "trainer@%h", "-P", "threads", "-c", slots]
         return {
-            "engine": [
-                *celery,
-                "-A",
-                "workers.engine.app",
-                "worker",
-                "-Q",
-                "infer",
-                "-n",
-                "engine@%h",
-                "-P",
-                "solo",
-                *common,
-            ],
-            "trainer": [*celery, "-A", "workers.trainer.app", "worker", *trainer_queue, *common],
+            "trainer": [*_CELERY, "-A", "workers.trainer.app", "worker", *trainer_queue, *_QUIET],
             "gateway": [sys.executable, "-m", "service.gateway"],
         }
 
-    def _add(self, name: str, command: list[str]) -> None:
+    def _engine_settings(self, number: int) -> Settings:
+        """The settings of one engine: a name of its own among several, and its part of the cores."""
+        if self.settings.engines == 1:
+            return self.settings
+        threads = self.settings.engine_threads or max(1, (os.cpu_count() or 1) // self.settings.engines)
+        return self.settings.model_copy(
+            update={"engine_name": f"{self.settings.engine_name}-{number + 1}", "engine_threads": threads}
+        )
+
+    def _add(self, name: str, command: list[str], settings: Settings) -> None:
         log_file = self.settings.data_dir / "logs" / f"{name}.log"
-        child = Child(name, command, child_environment(self.settings.environment()), Path(log_file))
+        child = Child(name, command, child_environment(settings.environment()), Path(log_file))
         self._children.append(child)
         child.start()
+
+
+def _engine_command() -> list[str]:
+    return [*_CELERY, "-A", "workers.engine.app", "worker", "-Q", "infer", "-n", "engine@%h", "-P", "solo", *_QUIET]
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,10 +10,9 @@ from models_registry.pages import MAX_PAGE_SIZE
 from models_registry.versions import VersionRecord, Versions
 from service.context import Context
 from service.use_cases.describe_service import check_readiness
-from service.use_cases.draw_samples import draw_samples
 from service.use_cases.resolve import resolve_version
+from service.use_cases.warm_version import warm_version
 from zoo.specs.errors import CorruptArtifactError, NotFoundError, StateConflictError
-from zoo.specs.requests import SampleRequest
 
 NAME = "helmholtz"
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository")
@@ -65,12 +64,13 @@ async def index(context: Context, *, ready_only: bool) -> list[Indexed]:
 
 
 async def load(context: Context, model: str) -> None:
-    """Nothing, after the model has been loaded and has drawn one sample: the next request finds it warm.
+    """Nothing, after every engine has the model in memory: the next request finds it warm.
 
     Raises:
-        HelmholtzError: as ``draw_samples`` does.
+        NotFoundError: no such model.
+        HelmholtzError: as ``warm_version`` does.
     """
-    await draw_samples(context, model, None, SampleRequest(n=1, seed=0), context.settings.sync_limit_seconds)
+    await warm_version(context, await resolve_version(context, model, None))
 
 
 def cannot_unload(model: str) -> StateConflictError:

@@ -51,6 +51,10 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
+_HTTP = httpx.Client(verify=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=None))  # noqa: S501 - no TLS
+"""One for all threads: making a client takes 20 ms of a core that the service needs."""
+
+
 @pytest.fixture(scope="module")
 def redis_server() -> Iterator[RedisServer]:
     """A Redis of our own, so that what is left in it can be counted."""
@@ -70,6 +74,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -
             client.wait(client.submit({"kind": "train", **job, "publish": {"model": name}}), timeout=120)
     yield running
     running.stop()
+    _HTTP.close()
 
 
 @dataclass(frozen=True)
@@ -153,15 +158,16 @@ def test_clients_that_leave_take_their_work_with_them(stack: RunningStack, redis
         def leave(number: int) -> None:
             wait = float(rng.choice([0.0, 0.01, 0.1, 0.4]))
             if number % 2:
-                call = stub.Sample(pb.SampleRequest(model=pb.ModelReference(model="lattice"), n=3000, seed=number))
+                call = stub.Sample(pb.SampleRequest(model=pb.ModelReference(model="lattice"), n=10_000, seed=number))
                 time.sleep(wait)
                 call.cancel()
             else:
                 with suppress(httpx.TimeoutException), httpx.Client(timeout=0.02 + wait) as client:
-                    client.post(f"{stack.url}/v1/models/lattice:sample", json={"n": 3000, "seed": number})
+                    client.post(f"{stack.url}/v1/models/lattice:sample", json={"n": 10_000, "seed": number})
                     answered.append(number)
 
-        number, answered = 200 if FULL else 40, []
+        number = 200 if FULL else 40
+        answered: list[int] = []
         started = time.monotonic()
         list(pool.map(leave, range(number)))
     assert len(answered) < number / 8, "nearly all were left, and not refused or answered"
@@ -187,7 +193,7 @@ class Outcome:
 def send(stack: RunningStack, asked: Asked, wait: float) -> Outcome:
     sent_at = time.monotonic()
     try:
-        answer = httpx.post(
+        answer = _HTTP.post(
             stack.url + asked.path, json=asked.body, headers={"Prefer": f"wait={wait:g}"}, timeout=wait + 10
         )
     except httpx.TransportError:
@@ -220,10 +226,11 @@ def test_twice_the_load_is_half_refused_and_the_rest_in_time(stack: RunningStack
         outcomes = [future.result() for future in futures]
     drained = max(o.sent_at + o.seconds for o in outcomes) - ended
     counts = Counter(o.status for o in outcomes)
-    assert set(counts) == {200, 503}, counts
-    admitted = sorted(o.seconds for o in outcomes if o.status == 200)
+    assert {200, 503} <= set(counts) <= {200, 503, 504}, counts
+    admitted = sorted(o.seconds for o in outcomes if o.status in {200, 504})
     assert len(admitted) > 0.3 * len(outcomes)
-    assert admitted[int(0.99 * len(admitted))] <= deadline
+    assert admitted[int(0.99 * len(admitted))] <= deadline, counts
+    assert counts[504] <= 0.01 * len(admitted), counts
     refused = [o for o in outcomes if o.status == 503]
     assert statistics.median(o.seconds for o in refused) < 0.5, "a refusal comes at once"
     last = [o.retry_after or 0.0 for o in refused[-10:]]
@@ -244,7 +251,7 @@ def test_an_engine_that_is_killed_again_and_again_gives_right_answers_or_none(st
         while not stop.wait(5 if FULL else 3):
             engines = [p for p in psutil.Process(stack.process.pid).children() if "engine" in " ".join(p.cmdline())]
             if engines:
-                os.kill(rng.choice(engines).pid, signal.SIGKILL)
+                os.kill(engines[rng.integers(len(engines))].pid, signal.SIGKILL)
 
     def ask(worker: int) -> list[tuple[int, Outcome]]:
         found, number = [], worker

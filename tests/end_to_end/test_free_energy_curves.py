@@ -225,6 +225,25 @@ def test_grpc_answers_at_the_same_condition_with_the_same_numbers(stack: Running
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_curve_by_grpc_is_the_one_of_rest(stack: RunningStack, conditional: str) -> None:
+    asked: dict[str, Any] = {"beta": [0.3, 0.5], "n": 1000, "seed": SEED}
+    rest = stack.post(f"/v1/models/{conditional}:freeEnergyCurve", asked).json()
+    with grpc.insecure_channel(stack.grpc_address) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        curve = stub.FreeEnergyCurve(pb.FreeEnergyCurveRequest(model=pb.ModelReference(model=conditional), **asked))
+    assert (curve.seed, curve.num_sites, curve.version) == (SEED, 16, rest["version"])
+    for point, other in zip(curve.points, rest["points"], strict=True):
+        assert point.beta == other["beta"]
+        assert dict(point.condition) == other["condition"]
+        assert (point.beta_f, point.standard_error) == (other["beta_f"], other["standard_error"])
+        assert point.upper_bound.beta_f == other["upper_bound"]["beta_f"]
+        for name in ("energy", "heat_capacity"):
+            assert getattr(point, name).value == other[name]["value"]
+            assert getattr(point.exact, name) == other["exact"][name]
+        assert point.exact.beta_f == other["exact"]["beta_f"]
+        assert list(point.diagnostics.warnings) == other["diagnostics"]["warnings"]
+
+
 def test_good_models_lack_no_mode(stack: RunningStack, conditional: str, small_model: str) -> None:
     for name in (conditional, small_model):
         with stack.client() as client:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.context import Context
-from service.rest.arrays import array_from_npy
+from service.rest.formats.npy import array_from_npy
 from tests.service.conftest import Ask
 from tests.service.test_dataset_uploads import JSON, NPY, NPZ, SPINS, assert_refused, kept, npy, upload
 

@@ -16,7 +16,8 @@ from sqlalchemy import func, select, update
 
 from models_registry.tables import datasets
 from service.context import Context
-from service.rest.arrays import array_from_npy, arrays_from_npz
+from service.rest.formats.npy import array_from_npy
+from service.rest.formats.npz import read as arrays_from_npz
 from tests.service.conftest import LIMITS, Ask
 from workers.jobs.table import jobs
 from zoo.specs.errors import HelmholtzError

@@ -16,6 +16,7 @@ from workers.messages import (
     CANCEL_KEY,
     ENGINE_KEY,
     FIELD,
+    OWN_STREAM,
     REQUEST_STREAM,
     Reply,
     Request,
@@ -128,6 +129,32 @@ def test_the_engines_error_is_raised_again(server: RedisServer) -> None:
         with pytest.raises(NotFoundError, match="no such version") as caught:
             await asking
         assert caught.value.reason == "GONE"
+
+    play(server, scene)
+
+
+def test_every_engine_is_asked_by_name(server: RedisServer) -> None:
+    async def scene(client: EngineClient, redis: Redis) -> list[Any]:
+        for name in ("one", "two"):
+            await redis.set(ENGINE_KEY + name, "{}")
+        asking = asyncio.create_task(client.ask_every_engine("warm", {"model": "m", "version": 1}, 5))
+        for number, name in enumerate(("two", "one")):
+            while not (entries := await redis.xrange(OWN_STREAM + name)):
+                await asyncio.sleep(0.01)
+            fields: Any = entries[0][1]
+            await reply(redis, decode_request(fields[FIELD]), 0, last=0) if number else await reply(
+                redis, decode_request(fields[FIELD]), 0, 1, last=1
+            )
+            assert await redis.ttl(OWN_STREAM + name) > 0
+        return [part["number"] for part in await asking]
+
+    assert play(server, scene) == [0, 1]
+
+
+def test_no_engine_to_be_asked_is_told(server: RedisServer) -> None:
+    async def scene(client: EngineClient, redis: Redis) -> None:
+        with pytest.raises(UnavailableError, match="no inference engine is alive"):
+            await client.ask_every_engine("warm", {}, 5)
 
     play(server, scene)
 

@@ -22,6 +22,7 @@ from workers.messages import (
     ENGINE_KEY,
     FIELD,
     GATEWAY_KEY,
+    OWN_STREAM,
     REQUEST_STREAM,
     Reply,
     Request,
@@ -72,6 +73,13 @@ class Client:
         request = Request(f"r{next(_numbers)}", REPLIES, time.time() + seconds, operation, payload)
         self._redis.set(GATEWAY_KEY + REPLIES, b"1")
         self._redis.xadd(REQUEST_STREAM, {FIELD: encode(request)})
+        return request.id
+
+    def send_to(self, engine: str, operation: str, **payload: object) -> str:
+        """The same, for one engine alone."""
+        request = Request(f"r{next(_numbers)}", REPLIES, time.time() + 60, operation, payload)
+        self._redis.set(GATEWAY_KEY + REPLIES, b"1")
+        self._redis.xadd(OWN_STREAM + engine, {FIELD: encode(request)})
         return request.id
 
     def answer(self, request_id: str) -> list[Reply]:
@@ -247,14 +255,78 @@ def test_what_a_former_engine_left_is_served_first(loops: Loops, client: Client,
     wait_until_idle(redis)
 
 
-def test_what_another_engine_is_at_is_left_alone(loops: Loops, client: Client, redis: Redis) -> None:
+def test_an_engine_answers_what_it_alone_is_asked(loops: Loops, client: Client, redis: Redis) -> None:
+    loops.start()
+    ours = client.send_to(NAME, "warm", model="made", version=1)
+    theirs = client.send_to("another", "warm", model="made", version=1)
+    part = client.answer(ours)[-1]
+    assert part.final
+    assert part.body["num_bytes"] > 0
+    client.answer(client.send("tick", n=1))
+    assert theirs not in client.order()
+    assert redis.xlen(OWN_STREAM + NAME) == 0
+
+
+def test_what_a_dead_engine_left_is_taken_over_and_computed_alone(loops: Loops, client: Client, redis: Redis) -> None:
+    theirs = client.send("tick", n=2)
+    redis.xgroup_create(REQUEST_STREAM, ENGINE_GROUP, id="0")
+    redis.xreadgroup(ENGINE_GROUP, "the late one", {REQUEST_STREAM: ">"}, count=1)
+    loops.start()
+    assert [part.body["number"] for part in client.answer(theirs)] == [0, 1]
+    wait_until_idle(redis)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while b"the late one" in {c["name"] for c in redis.xinfo_consumers(REQUEST_STREAM, ENGINE_GROUP)}:
+        assert time.monotonic() < deadline, "who is gone for good is forgotten"
+        time.sleep(0.05)
+
+
+def test_what_a_living_engine_is_at_is_not_taken_over(loops: Loops, client: Client, redis: Redis) -> None:
+    redis.set(ENGINE_KEY + "another", "{}")
     theirs = client.send("tick", n=1)
     redis.xgroup_create(REQUEST_STREAM, ENGINE_GROUP, id="0")
     redis.xreadgroup(ENGINE_GROUP, "another", {REQUEST_STREAM: ">"}, count=1)
-    ours = client.send("tick", n=1)
     loops.start()
-    client.answer(ours)
+    time.sleep(2.5)
+    client.answer(client.send("tick", n=1))
     assert theirs not in client.order()
+
+
+def test_who_shares_a_tile_gets_what_it_gets_alone(loops: Loops, client: Client, redis: Redis) -> None:
+    wishes: list[dict[str, Any]] = [
+        {"n": n, "seed": n, "include": include} for n, include in ((3, []), (16, ["log_prob"]), (5, ["energy"]))
+    ]
+    together = [client.send("sample", model="made", version=1, **wish) for wish in wishes]
+    loops.start()
+    answers = [client.answer(request)[-1].body for request in together]
+    for wish, answer in zip(wishes, answers, strict=True):
+        alone = client.answer(client.send("sample", model="made", version=1, **wish))[-1].body
+        assert answer.keys() == alone.keys()
+        for name in {"samples", "log_prob", "energy"} & answer.keys():
+            assert answer[name].tobytes() == alone[name].tobytes()
+
+
+def test_the_fault_of_one_in_a_tile_is_not_that_of_the_others(
+    loops: Loops, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.ones((2, 4, 4), np.int8)
+    good = client.send("log_likelihood", model="made", version=1, samples=x)
+    bad = client.send("log_likelihood", model="made", version=1, samples=np.ones((2, 3, 3), np.int8))
+    other = client.send("log_likelihood", model="made", version=1, samples=-x)
+    loops.start()
+    error = client.answer(bad)[-1].error
+    assert error is not None
+    assert [client.answer(request)[-1].error for request in (good, other)] == [None, None]
+
+
+def test_a_request_whose_gateway_is_gone_is_given_up(loops: Loops, client: Client, redis: Redis) -> None:
+    orphan, other = client.send("tick", n=50), client.send("tick", n=1)
+    other_stream = "replies-of-another"
+    redis.delete(GATEWAY_KEY + REPLIES)
+    redis.set(GATEWAY_KEY + other_stream, b"1")
+    loops.start()
+    wait_until_idle(redis)
+    assert client.order() in ([], [other])
+    assert orphan not in client.order()
 
 
 @pytest.mark.parametrize(("times", "reason"), [(2, None), (3, "COMPUTATION_FAILED"), (5, "COMPUTATION_FAILED")])

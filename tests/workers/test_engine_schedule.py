@@ -120,6 +120,17 @@ def test_models_in_memory_go_first_for_a_moment(monkeypatch: pytest.MonkeyPatch)
     assert served(filled(work(3, 32)), in_memory) == ["r3"]
 
 
+def test_an_engine_holds_a_tenth_of_a_second_and_leaves_the_rest_to_others() -> None:
+    schedule = Schedule()
+    for seconds, most in ((1e-4, 64), (0.02, 5), (0.5, 2)):
+        for number in range(100):
+            answered = work(number, 1)
+            answered.compute_seconds = seconds
+            schedule.learn(answered)
+        assert schedule.most("interactive") == most
+    assert schedule.most("bulk") == 2
+
+
 def test_an_empty_schedule_has_no_step() -> None:
     schedule = filled()
     assert schedule.next_step() == []

@@ -29,7 +29,17 @@ from workers.engine.metrics import (
 from workers.engine.operations import Engine
 from workers.engine.schedule import Part, Schedule, Work
 from workers.engine.tiled import Piece
-from workers.messages import ENGINE_KEY, ENGINE_METRICS_KEY, ENGINE_TTL_SECONDS, Priority, Reply, error_fields
+from workers.messages import (
+    ENGINE_KEY,
+    ENGINE_METRICS_KEY,
+    ENGINE_TTL_SECONDS,
+    OWN_STREAM,
+    OWN_STREAM_TTL_SECONDS,
+    REQUEST_STREAMS,
+    Priority,
+    Reply,
+    error_fields,
+)
 from zoo.specs.errors import DeadlineExceededError, HelmholtzError, UnavailableError
 
 log = structlog.get_logger()
@@ -37,8 +47,6 @@ log = structlog.get_logger()
 _BLOCK_MILLISECONDS = 1000
 _MAX_DELIVERIES = 3
 _CLAIM_SECONDS = 1.0
-_MOST: dict[Priority, int] = {"interactive": 64, "bulk": 4}
-"""Requests that one engine holds: enough to fill its tiles, and the rest is left for other engines."""
 
 
 class EngineLoop:
@@ -74,7 +82,8 @@ class EngineLoop:
             except ResponseError as error:
                 if "NOGROUP" not in str(error) and "no such key" not in str(error):
                     raise
-                self._mailbox.create_groups()
+                self._forget_all()  # the answer that failed may have had requests in it, which are ours by now
+                recovered = False
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 log.warning("engine waits for Redis", error=str(error))
                 self._forget_all()
@@ -91,6 +100,7 @@ class EngineLoop:
 
     def _recover(self) -> bool:
         """Whether a request was left unfinished, which is then the only one in hand."""
+        self._mailbox.create_groups()
         self._mailbox.exchange(self._outgoing, [], {})
         letter = self._mailbox.unfinished()
         if letter is not None:
@@ -108,7 +118,7 @@ class EngineLoop:
         if not self._schedule and self._suspects:
             self._admit([self._suspects.popleft()])
         if not self._schedule and not self._outgoing and not self._stopping.is_set():
-            self._admit(self._mailbox.wait(_BLOCK_MILLISECONDS, _MOST["interactive"]))
+            self._admit(self._mailbox.wait(_BLOCK_MILLISECONDS, self._schedule.most("interactive")))
         if time.monotonic() >= self._claim_at and not self._stopping.is_set():
             self._claim_at = time.monotonic() + _CLAIM_SECONDS
             self._suspects.extend(self._mailbox.claimed())
@@ -119,7 +129,9 @@ class EngineLoop:
         """How many more requests are taken in now: none while one may be at hand that ends engines."""
         if self._stopping.is_set() or self._suspects or any(work.alone for work in self._schedule):
             return {}
-        return {priority: most - self._schedule.count(priority) for priority, most in _MOST.items()}
+        return {
+            priority: self._schedule.most(priority) - self._schedule.count(priority) for priority in REQUEST_STREAMS
+        }
 
     def _admit(self, letters: Sequence[Letter]) -> None:
         """Take letters in; one that keeps ending its engines is answered instead."""
@@ -202,6 +214,7 @@ class EngineLoop:
                 compute_seconds=round(work.compute_seconds, 6),
             )
             ENDED.labels("answered").inc()
+            self._schedule.learn(work)
             self._end(work)
 
     def _guarded(self, works: Sequence[Work], action: Callable[[], object], *, shared: bool = False) -> bool:
@@ -275,6 +288,7 @@ class EngineLoop:
                 pipeline = self._redis.pipeline(transaction=False)
                 pipeline.set(ENGINE_KEY + self._name, value, ex=ENGINE_TTL_SECONDS)
                 pipeline.set(ENGINE_METRICS_KEY + self._name, metrics_text(self._engine.models), ex=ENGINE_TTL_SECONDS)
+                pipeline.expire(OWN_STREAM + self._name, OWN_STREAM_TTL_SECONDS)
                 pipeline.execute()
             except RedisError as error:
                 log.debug("engine pulse not written", error=str(error))

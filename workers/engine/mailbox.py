@@ -14,6 +14,7 @@ from workers.messages import (
     ENGINE_KEY,
     FIELD,
     GATEWAY_KEY,
+    OWN_STREAM,
     REQUEST_STREAMS,
     Priority,
     Reply,
@@ -65,6 +66,12 @@ class Mailbox:
     def __init__(self, redis: Redis, name: str) -> None:
         self._redis = redis
         self._name = name
+        own = OWN_STREAM + name
+        self._read: dict[Priority, Any] = {
+            "interactive": {REQUEST_STREAMS["interactive"]: ">", own: ">"},
+            "bulk": {REQUEST_STREAMS["bulk"]: ">"},
+        }
+        self._streams = (*REQUEST_STREAMS.values(), own)
 
     def exchange(self, outgoing: Outgoing, active: Sequence[Request], room: dict[Priority, int]) -> Incoming:
         """Send what is outgoing, take at most ``room`` new requests of each priority, look who of ``active`` waits."""
@@ -76,7 +83,7 @@ class Mailbox:
             pipeline.mget([CANCEL_KEY + request.id for request in active])
             pipeline.mget([GATEWAY_KEY + request.reply_to for request in active])
         for priority, count in asked:
-            pipeline.xreadgroup(ENGINE_GROUP, self._name, {REQUEST_STREAMS[priority]: ">"}, count=count)
+            pipeline.xreadgroup(ENGINE_GROUP, self._name, self._read[priority], count=count)
         if not pipeline.command_stack:
             return Incoming([], set())
         answers = pipeline.execute()[before:]
@@ -92,12 +99,12 @@ class Mailbox:
 
     def wait(self, milliseconds: int, room: int) -> list[Letter]:
         """The next requests, as soon as there are any; none when none came in that time."""
-        streams: Any = dict.fromkeys(REQUEST_STREAMS.values(), ">")
+        streams: Any = dict.fromkeys(self._streams, ">")
         return self._letters(self._redis.xreadgroup(ENGINE_GROUP, self._name, streams, count=room, block=milliseconds))
 
     def unfinished(self) -> Letter | None:
         """The oldest request that a former engine of this name was given and did not answer, once more."""
-        for stream in REQUEST_STREAMS.values():
+        for stream in self._streams:
             while True:
                 answer: Any = self._redis.xreadgroup(ENGINE_GROUP, self._name, {stream: "0"}, count=1)
                 if not answer or not answer[0][1]:
@@ -119,7 +126,7 @@ class Mailbox:
 
     def create_groups(self) -> None:
         """Make the streams and their group of readers, where they are not there."""
-        for stream in REQUEST_STREAMS.values():
+        for stream in self._streams:
             try:
                 self._redis.xgroup_create(stream, ENGINE_GROUP, id="0", mkstream=True)
             except ResponseError as error:

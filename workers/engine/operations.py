@@ -13,7 +13,10 @@ from workers.engine.models import WarmModels
 from workers.engine.references import References
 from workers.engine.tiled import LogLikelihood, Piece, Sample, TiledOperation
 from zoo.catalog import AnyTarget, build_target
+from zoo.core.models import Model
+from zoo.core.random import RandomStream
 from zoo.core.targets import ContinuousTarget, Target
+from zoo.core.tiles import SHARED_ROWS
 from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.targets.base import TargetSpec
 
@@ -65,7 +68,19 @@ def reference(engine: Engine, payload: Part) -> Iterator[Part | None]:
     yield from engine.references.find(type_of_target.validate_python(payload["target"]))
 
 
+def warm(engine: Engine, payload: Part) -> Iterator[Part]:
+    """Loads a version and draws from it once, so that nobody waits for that later; ``num_bytes`` of its weights.
+
+    A model that is conditioned on something is loaded alone: no values of its conditions were asked for yet.
+    """
+    model = engine.models.get(payload["model"], payload["version"])
+    if isinstance(model.trainable, Model):
+        model.trainable.sample(SHARED_ROWS, RandomStream(0))
+    yield {"num_bytes": model.num_bytes}
+
+
 OPERATIONS: dict[str, Operation] = {
+    "warm": warm,
     "sample": Sample(),
     "log_likelihood": LogLikelihood(),
     "class_log_likelihood": class_log_likelihood,

@@ -18,6 +18,10 @@ PASS_OVER_SECONDS = 0.25
 BULK_SHARE = 0.2
 """Part of the computing time that long requests get while short ones wait."""
 
+_HELD_SECONDS = 0.1
+_MOST_HELD, _FEWEST_HELD = 64, 2
+_FORGETTING = 0.9
+
 
 @dataclass(eq=False)
 class Work:
@@ -75,6 +79,7 @@ class Schedule:
     def __init__(self) -> None:
         self._queues: dict[Priority, deque[Work]] = {"interactive": deque(), "bulk": deque()}
         self._seconds: dict[Priority, float] = {"interactive": 0.0, "bulk": 0.0}
+        self._mean_seconds: dict[Priority, float] = {"interactive": 0.01, "bulk": 1.0}
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
@@ -85,6 +90,19 @@ class Schedule:
     def count(self, priority: Priority) -> int:
         """How many works of this priority there are."""
         return len(self._queues[priority])
+
+    def most(self, priority: Priority) -> int:
+        """How many works of this priority an engine holds: enough to fill its tiles, about a tenth of a second's.
+
+        What it does not hold is left for other engines: first come, first served goes for all of them together.
+        """
+        return min(_MOST_HELD, max(_FEWEST_HELD, round(_HELD_SECONDS / self._mean_seconds[priority])))
+
+    def learn(self, work: Work) -> None:
+        """Note what an answered work took."""
+        priority = work.request.priority
+        mean = self._mean_seconds[priority]
+        self._mean_seconds[priority] = max(1e-6, mean + (1 - _FORGETTING) * (work.compute_seconds - mean))
 
     def add(self, work: Work) -> None:
         """Take a work in, behind the others of its priority."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, repeat
 
 TILE_ROWS = (2048, 1024, 256, 32)
 SHARED_ROWS = TILE_ROWS[-1]
@@ -41,7 +42,7 @@ def tile_plan(num_rows: int, largest: int = TILE_ROWS[0]) -> Iterator[Tile]:
     """
     start = 0
     whole, rest = divmod(num_rows, largest)
-    for rows in (*[largest] * whole, *_cheapest(rest, largest)):
+    for rows in chain(repeat(largest, whole), _cheapest(rest, largest)):
         used = min(rows, num_rows - start)
         yield Tile(start, used, rows)
         start += used
