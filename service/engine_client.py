@@ -18,7 +18,7 @@ from service.admission import Admission, AdmissionLimits, Backlog
 from service.costs import CostModel, num_rows
 from service.metrics import METRICS
 from service.response_cache import ResponseCache
-from service.wishes import WISHES
+from service.wishes import WISHES, new_id
 from workers.messages import (
     CANCEL_KEY,
     ENGINE_KEY,
@@ -75,7 +75,7 @@ class EngineClient:
         self._tasks: list[asyncio.Task[None]] = []
         self._connected = True
         self._somebody_waits = asyncio.Event()
-        self._something_to_send = asyncio.Event()
+        self._sending: asyncio.Task[None] | None = None
         self._outbox: list[tuple[Request, asyncio.Future[None]]] = []
 
     async def start(self) -> None:
@@ -83,12 +83,12 @@ class EngineClient:
         self._tasks = [
             asyncio.create_task(self._read_replies(), name="reply-reader"),
             asyncio.create_task(self._look_around(), name="backlog-sharer"),
-            asyncio.create_task(self._send_all(), name="request-sender"),
         ]
 
     async def close(self) -> None:
         """Stop reading and disconnect."""
-        while running := {task for task in self._tasks if not task.done()}:
+        tasks = [*self._tasks, *([] if self._sending is None else [self._sending])]
+        while running := {task for task in tasks if not task.done()}:
             for task in running:
                 task.cancel()  # again, when a command of Redis that was just ending has swallowed it
             await asyncio.wait(running, timeout=0.1)
@@ -115,7 +115,7 @@ class EngineClient:
         cost = self.costs.seconds(operation, payload)
         with self.admission.admit(cost, seconds, wishes.caller) as ticket:
             request = Request(
-                uuid.uuid4().hex,
+                new_id(),
                 self._reply_stream,
                 time.time() + seconds,
                 operation,
@@ -155,9 +155,7 @@ class EngineClient:
 
     async def _ask_one(self, engine: str, operation: str, payload: Part, seconds: float) -> Part:
         deadline, trace = time.time() + seconds, WISHES.get().trace
-        request = Request(
-            uuid.uuid4().hex, self._reply_stream, deadline, operation, payload, trace=trace, engine=engine
-        )
+        request = Request(new_id(), self._reply_stream, deadline, operation, payload, trace=trace, engine=engine)
         parts = [part async for part in self._asked(request, seconds)]
         return parts[-1]
 
@@ -232,21 +230,19 @@ class EngineClient:
             raise await self._why_late(waiting.request.operation, seconds) from None
 
     async def _send(self, request: Request) -> None:
-        """Hand a request to the sender, and wait until it has left.
+        """Send a request: what comes while a round trip is under way goes with the next one, together.
 
         Raises:
             UnavailableError: Redis is away.
         """
         left = asyncio.get_running_loop().create_future()
         self._outbox.append((request, left))
-        self._something_to_send.set()
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_all(), name="request-sender")
         await left
 
     async def _send_all(self) -> None:
-        """Send for ever: what came while a round trip was under way goes with the next one, together."""
-        while True:
-            await self._something_to_send.wait()
-            self._something_to_send.clear()
+        while self._outbox:
             letters, self._outbox = self._outbox, []
             waiting = [(request, left) for request, left in letters if not left.done()]  # who has gone is not asked for
             try:
@@ -254,7 +250,7 @@ class EngineClient:
             except (RedisError, OSError):
                 self._connected = False
                 _settle(waiting, _redis_away())
-            except asyncio.CancelledError:
+            except BaseException:
                 _settle(waiting, _redis_away())
                 raise
             else:

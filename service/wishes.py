@@ -7,7 +7,10 @@ import re
 import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 
+_GATEWAY = uuid.uuid4().hex
+_NUMBERS = count()
 _TRACE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -24,6 +27,11 @@ NO_WISHES = Wishes()
 WISHES: ContextVar[Wishes] = ContextVar("wishes", default=NO_WISHES)
 
 
+def new_id() -> str:
+    """An id that no other request has, in this process or in another one: its own number, and that of the process."""
+    return f"{_GATEWAY}{next(_NUMBERS):x}"
+
+
 def trace_or_new(given: str | None) -> str:
     """The name that the client gave to its request, where it can stand in a log, or a new one."""
-    return given if given is not None and _TRACE.fullmatch(given) else uuid.uuid4().hex[:16]
+    return given if given is not None and _TRACE.fullmatch(given) else new_id()[16:]

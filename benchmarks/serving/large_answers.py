@@ -16,7 +16,7 @@ import orjson
 import psutil
 from numpy.typing import NDArray
 
-from benchmarks.serving.servers import Server
+from benchmarks.serving.servers import JSON_HEADERS, Server
 from service.rpc.tensors import from_tensor
 from service.rpc.v1 import inference_pb2 as pb
 from service.rpc.v1 import inference_pb2_grpc
@@ -47,7 +47,7 @@ def measure(server: Server) -> LargeAnswers:
 
         def post(accept: str, seed: int) -> bytes:
             body = json.dumps({"n": NUM_SAMPLES, "seed": seed})
-            answer = http.post(url, content=body, headers={"Content-Type": "application/json", "Accept": accept})
+            answer = http.post(url, content=body, headers=JSON_HEADERS | {"Accept": accept})
             answer.raise_for_status()
             num_bytes[accept.removeprefix("application/").removeprefix("x-")] = len(answer.content)
             return answer.content

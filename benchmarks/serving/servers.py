@@ -18,8 +18,8 @@ import psutil
 from benchmarks.serving.environments import ROOT, environment
 from benchmarks.serving.load import Load
 
-READY_SECONDS = 120.0
-JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+READY_SECONDS = 60.0
+JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Server:
     url: str
     path: str
     process: psutil.Process
-    as_tensors: bool = False
+    protocol: str = "plain"
     grpc_address: str = ""
 
     def load(self, n: int, concurrency: int, accept: str = "application/json") -> Load:
@@ -39,8 +39,9 @@ class Server:
 
     def body(self, n: int) -> str:
         """A request's body, ``{seed}`` to be filled in."""
-        if not self.as_tensors:
-            return f'{{"n": {n}, "seed": {{seed}}}}'
+        plain = f'{{"n": {n}, "seed": {{seed}}}}'
+        if self.protocol != "tensors":
+            return plain if self.protocol == "plain" else f'{{"questions": [{plain}]}}'
         inputs = [
             f'{{"name": "{name}", "datatype": "INT64", "shape": [1], "data": [{value}]}}'
             for name, value in (("n", n), ("seed", "{seed}"))
@@ -67,7 +68,8 @@ def helmholtz(data_dir: Path, **settings: str) -> Iterator[Server]:
     http, grpc = free_port(), free_port()
     ports = {"HELMHOLTZ_HTTP_PORT": str(http), "HELMHOLTZ_GRPC_PORT": str(grpc)}
     command = [sys.executable, "-m", "service.launcher.main"]
-    with _running(command, ports | own | {"HELMHOLTZ_DATA_DIR": str(data_dir)}) as process:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with _running(command, ports | own | {"HELMHOLTZ_DATA_DIR": str(data_dir)}, data_dir / "stack.log") as process:
         _wait_until_answers(f"http://127.0.0.1:{http}/readyz", process)
         yield Server("Helmholtz", f"http://127.0.0.1:{http}", "", process, grpc_address=f"127.0.0.1:{grpc}")
 
@@ -83,22 +85,21 @@ def peer(name: str, module: Path, threads: int, folder: Path) -> Iterator[Server
         "BENTOML_DO_NOT_TRACK": "1",
         "BENTOML_HOME": str(folder / "bentoml"),
     }
-    package, path, as_tensors, probe = "benchmarks.serving.peers", "/sample", False, "/sample"
+    package, path, protocol = "benchmarks.serving.peers", "/sample", "plain"
     match name:
         case "FastAPI":
             command: Sequence[str | Path] = [programs / "python", "-m", f"{package}.fastapi_server", str(port)]
         case "LitServe":
             command = [programs / "python", "-m", f"{package}.litserve_server", str(port)]
         case "BentoML":
-            service = f"{package}.bentoml_server:SampleService"
+            service, protocol = f"{package}.bentoml_server:SampleService", "questions"
             command = [programs / "bentoml", "serve", service, "--port", str(port), "--host", "127.0.0.1"]
         case _:
-            command, path, as_tensors = [programs / "mlserver", "start", folder], "/v2/models/sampler/infer", True
-            probe = path
+            command, path, protocol = [programs / "mlserver", "start", folder], "/v2/models/sampler/infer", "tensors"
             _configure_mlserver(folder, port)
-    with _running(command, given) as process:
-        server = Server(name, f"http://127.0.0.1:{port}", path, process, as_tensors)
-        _wait_until_answers(server.url + probe, process, server.body(1).replace("{seed}", "1"))
+    with _running(command, given, folder / "server.log") as process:
+        server = Server(name, f"http://127.0.0.1:{port}", path, process, protocol)
+        _wait_until_answers(server.url + path, process, server.body(1).replace("{seed}", "1"))
         yield server
 
 
@@ -129,27 +130,26 @@ def _configure_mlserver(folder: Path, port: int) -> None:
 
 
 @contextmanager
-def _running(command: Sequence[str | Path], given: Mapping[str, str]) -> Iterator[psutil.Process]:
+def _running(command: Sequence[str | Path], given: Mapping[str, str], log: Path) -> Iterator[psutil.Process]:
     variables = os.environ | given  # noqa: TID251 - passed on to the server
-    with Path(os.devnull).open("w") as nowhere:
+    words = [str(word) for word in command]
+    with log.open("w") as said:
         started = subprocess.Popen(  # noqa: S603 - our own words
-            [str(word) for word in command],
-            env=variables,
-            cwd=ROOT,
-            stdout=nowhere,
-            stderr=nowhere,
-            start_new_session=True,
+            words, env=variables, cwd=ROOT, stdout=said, stderr=said, start_new_session=True
         )
-        process = psutil.Process(started.pid)
-        try:
-            yield process
-        finally:
-            rest = [process, *process.children(recursive=True)]
-            started.send_signal(signal.SIGINT)
-            _, alive = psutil.wait_procs(rest, timeout=15)
-            for one in alive:
-                one.kill()
-            started.wait()
+    process = psutil.Process(started.pid)
+    try:
+        yield process
+    except BaseException as error:
+        error.add_note(f"{words[0]} said: ... {log.read_text()[-2000:]}")
+        raise
+    finally:
+        rest = [process, *process.children(recursive=True)]
+        started.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(rest, timeout=15)
+        for one in alive:
+            one.kill()
+        started.wait()
 
 
 def _wait_until_answers(url: str, process: psutil.Process, body: str | None = None) -> None:

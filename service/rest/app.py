@@ -27,6 +27,7 @@ from service.rest import (
 from service.rest.attribution import Attributed
 from service.rest.authorisation import Authorised
 from service.rest.metrics import Measured
+from service.rest.shortcut import Shortcut
 from zoo.specs.errors import FieldError, NotFoundError
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -62,6 +63,7 @@ def build_app(context: Context) -> FastAPI:
     for base in ("/v1", "/v2"):
         path = base + "/{path:path}"
         app.add_api_route(path, _unknown, methods=_METHODS, include_in_schema=False, response_model=None)
+    app.add_middleware(Shortcut, routes=[*inference.router.routes, *curves.router.routes], context=context)
     app.add_middleware(Authorised, settings=context.settings)
     app.add_middleware(Measured)
     app.add_middleware(Attributed, settings=context.settings)

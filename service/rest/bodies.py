@@ -31,6 +31,8 @@ _EXPECTED = "nested lists of numbers, all rows of equal length"
 _PART = 2**14  # numbers that are looked at between two chances for other threads
 _BYTES = 2**20  # the same, where numpy does all the work
 
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+
 ResultT = TypeVar("ResultT")
 
 
@@ -89,7 +91,7 @@ def _encoding_of(request: Request) -> str:
         known = " and ".join(ENCODINGS)
         msg = f"Content-Encoding {encoding[:80]!r} is not read here; {known} are, and bodies as they are"
         raise UnsupportedMediaTypeError(msg)
-    charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", request.headers.get("content-type", ""), re.IGNORECASE)
+    charset = _CHARSET.search(request.headers.get("content-type", ""))
     if charset is not None and charset.group(1).lower() not in {"utf-8", "utf8"}:
         msg = f"charset {charset.group(1)[:80]!r} is not read here; send UTF-8"
         raise UnsupportedMediaTypeError(msg)
@@ -152,7 +154,8 @@ async def _read_json_bytes(request: Request, settings: Settings) -> bytes:
 def _decoded(body: bytes, settings: Settings, default: object) -> Any:  # noqa: ANN401 - JSON
     if not body and default is not None:
         return default
-    if _depth(body) > settings.max_json_depth:
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > settings.max_json_depth and _depth(body) > settings.max_json_depth:
         msg = f"the JSON is nested more than {settings.max_json_depth} levels deep"
         raise MalformedError(msg)
     try:

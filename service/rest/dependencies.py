@@ -103,18 +103,20 @@ async def while_connected(request: Request, work: Awaitable[ResultT]) -> ResultT
     Raises:
         ClientGoneError: the client has gone.
     """
-    task = asyncio.ensure_future(work)
+    ours = asyncio.current_task()
     gone = asyncio.ensure_future(_disconnect(request))
+    gone.add_done_callback(lambda _: None if ended or ours is None else ours.cancel())
+    ended = False
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            msg = "the client closed the connection"
-            raise ClientGoneError(msg)
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if ours is None or not gone.done() or gone.cancelled() or ours.uncancel() > 0:
+            raise
+        msg = "the client closed the connection"
+        raise ClientGoneError(msg) from None
     finally:
-        for pending in (task, gone):
-            pending.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        ended = True
+        gone.cancel()
 
 
 async def _disconnect(request: Request) -> None:

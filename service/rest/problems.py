@@ -88,13 +88,14 @@ def status_of(error: HelmholtzError) -> int:
 
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` as problem+json."""
-    app.add_exception_handler(HelmholtzError, _on_our_error)
+    app.add_exception_handler(HelmholtzError, on_our_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_parameter_error)
     app.add_exception_handler(Exception, _on_bug)
 
 
-async def _on_our_error(request: Request, error: Exception) -> Response:
+async def on_our_error(request: Request, error: Exception) -> Response:
+    """The problem that an error of ours is."""
     assert isinstance(error, HelmholtzError)  # noqa: S101 - what it was installed for
     status = status_of(error)
     response = problem(status, error.title, error.detail, error.reason, request.url.path, error.errors)

@@ -37,10 +37,13 @@ async def takes_longer(context: Context, model: str, ref: str | None, asked: Sam
 
     Raises:
         NotFoundError: no such version.
-        LimitExceededError: more numbers than one answer may have; a job has to be asked for.
+        LimitExceededError: it does, and one answer cannot have so many numbers either; a job has to be asked for.
     """
-    record = await resolve_version(context, model, ref)
-    check_samples(asked.n, space_of(record), context.settings)
+    known = context.resolved.get((model, ref))  # what it was the last time is near enough
+    record = await resolve_version(context, model, ref) if known is None else known[1]
     payload = {"model": record.model, "version": record.version, "n": asked.n}
     costs = context.engine.costs
-    return costs.knows("sample", payload) and costs.seconds("sample", payload) > seconds
+    if not costs.knows("sample", payload) or costs.seconds("sample", payload) <= seconds:
+        return False
+    check_samples(asked.n, space_of(record), context.settings)
+    return True

@@ -135,6 +135,7 @@ def test_the_result_comes_when_the_client_stays() -> None:
             return 7
 
         answer = await while_connected(Connection().request, work())
+        await asyncio.sleep(0)  # what was cancelled ends
         return answer, len(asyncio.all_tasks())
 
     assert asyncio.run(scene()) == (7, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from workers.engine import schedule as schedule_module
 from workers.engine.operations import Engine
-from workers.engine.schedule import BULK_SHARE, Schedule, Work
+from workers.engine.schedule import BULK_SHARE, NOTHING_IN_MEMORY, Memory, Schedule, Work
 from workers.messages import Priority, Request
 
 
@@ -40,7 +40,14 @@ def filled(*works: Work) -> Schedule:
     return schedule
 
 
-def served(schedule: Schedule, warm: Any = ()) -> list[str]:  # noqa: ANN401
+class InMemory(set[tuple[str, int]]):
+    """Versions in memory, all of which compute 64 rows of several requests at once."""
+
+    def shared_rows(self, key: tuple[str, int] | None) -> int:
+        return 64
+
+
+def served(schedule: Schedule, warm: Memory = NOTHING_IN_MEMORY) -> list[str]:
     return [one.request.id for one in schedule.next_step(warm)]
 
 
@@ -112,12 +119,17 @@ def test_what_waits_for_another_process_steps_aside() -> None:
 
 def test_models_in_memory_go_first_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     cold, warm = work(1, 32, version=1), work(2, 32, version=2)
-    schedule, in_memory = filled(cold, warm), {("m", 2)}
+    schedule, in_memory = filled(cold, warm), InMemory({("m", 2)})
     assert served(schedule, in_memory) == ["r2"]
     monkeypatch.setattr(schedule_module, "PASS_OVER_SECONDS", -1.0)
     assert served(schedule, in_memory) == ["r1"]
     monkeypatch.undo()
     assert served(filled(work(3, 32)), in_memory) == ["r3"]
+
+
+def test_tiles_are_computed_at_once_where_that_changes_no_bit() -> None:
+    schedule = filled(work(1, 16), work(2, 32), work(3, 17), work(4, 16), work(5, 300))
+    assert served(schedule, InMemory()) == ["r1", "r2", "r4"]
 
 
 def test_an_engine_holds_a_tenth_of_a_second_and_leaves_the_rest_to_others() -> None:

@@ -10,11 +10,10 @@ from jaxtyping import Bool, Float64, Num
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workers.engine.models import largest_tile_of
 from workers.settings import PREFIX
 from zoo.core.models import Completing, Model
 from zoo.core.random import RandomStream
-from zoo.core.tiles import tile_plan
+from zoo.core.tiles import largest_tile, tile_plan
 from zoo.estimators.completion import doubts_of_completions, marginal, resampled
 from zoo.specs.errors import CapabilityMissingError, FieldError, HelmholtzError, LimitExceededError
 
@@ -81,7 +80,7 @@ def _asked(engine: "Engine", payload: Part) -> _Asked:
     warm = engine.models.get(payload["model"], payload["version"])
     known, mask = (torch.tensor(payload[name], device=engine.device) for name in ("samples", "mask"))
     model = warm.model(payload.get("condition", {}))
-    return _Asked(model, known, mask, payload["n"], RandomStream(payload["seed"]), largest_tile_of(warm.record))
+    return _Asked(model, known, mask, payload["n"], RandomStream(payload["seed"]), largest_tile(warm.nanoseconds))
 
 
 def _exactly(asked: _Asked, answer: _Answer) -> Iterator[None]:

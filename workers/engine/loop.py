@@ -28,7 +28,7 @@ from workers.engine.metrics import (
 )
 from workers.engine.operations import Engine
 from workers.engine.schedule import Part, Schedule, Work
-from workers.engine.tiled import Piece
+from workers.engine.tiled import Piece, batch_rows
 from workers.messages import (
     ENGINE_KEY,
     ENGINE_METRICS_KEY,
@@ -296,8 +296,8 @@ class EngineLoop:
 
 
 def _count(operation: str, pieces: Sequence[Piece]) -> None:
-    """Count a tile."""
-    rows, used = pieces[0].tile.rows, sum(piece.tile.used for piece in pieces)
+    """Count a tile, or several that were computed at once."""
+    rows, used = batch_rows(pieces), sum(piece.tile.used for piece in pieces)
     TILES.labels(operation, rows).inc()
     REQUESTS_PER_TILE.observe(len(pieces))
     ROWS_USED.inc(used)

@@ -3,7 +3,8 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from weakref import WeakValueDictionary
 
 import torch
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter
 
 from models_registry.artifacts import unpack
 from models_registry.versions import VersionRecord, Versions
+from workers.engine.stacking import Stacking
 from workers.published_weights import load_weights
 from zoo.catalog import APPROXIMATIONS, AnyModel, AnyTarget, build, build_equations, states_of
 from zoo.core.models import Model
@@ -18,7 +20,7 @@ from zoo.core.random import RandomStream
 from zoo.core.self_consistency import FreeEnergyApproximation, Solution, Solving
 from zoo.core.spaces import build_space
 from zoo.core.targets import ThermodynamicState
-from zoo.core.tiles import Tile, largest_tile, tile_plan
+from zoo.core.tiles import SHARED_ROWS, Tile, largest_tile, tile_plan
 from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.fixed_point import FixedPointSpec
@@ -37,11 +39,11 @@ Condition = Mapping[str, float]
 StateAt = Callable[[Condition], ThermodynamicState]
 
 
-def largest_tile_of(record: VersionRecord) -> int:
-    """The size of the largest tile in which rows of a version are computed: a function of what it is."""
+def nanoseconds_of(record: VersionRecord) -> float:
+    """The nominal time of a row of a version: a function of what it is."""
     spec, target = _MODELS.validate_python(record.model_spec), record.target
     space = SpaceSpec.model_validate(record.space) if target is None else _TARGETS.validate_python(target).space
-    return largest_tile(spec.nominal_nanoseconds(space))
+    return spec.nominal_nanoseconds(space)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +56,16 @@ class WarmModel:
     state_at: StateAt | None
     approximation: "WarmApproximation | None" = None
     """The free energy of those."""
+    stacking: Stacking = field(default_factory=Stacking)
+
+    @cached_property
+    def nanoseconds(self) -> float:
+        """The nominal time of a row."""
+        return nanoseconds_of(self.record)
 
     def tiles(self, num_rows: int) -> Iterator[Tile]:
         """The tiles that rows of this model are computed in."""
-        return tile_plan(num_rows, largest_tile_of(self.record))
+        return tile_plan(num_rows, largest_tile(self.nanoseconds))
 
     @property
     def num_bytes(self) -> int:
@@ -173,8 +181,13 @@ class WarmModels:
         if key not in self._largest:
             if len(self._largest) >= _REMEMBERED:
                 self._largest.clear()
-            self._largest[key] = largest_tile_of(self._versions.get(model, str(version)))
+            self._largest[key] = largest_tile(nanoseconds_of(self._versions.get(model, str(version))))
         return self._largest[key]
+
+    def shared_rows(self, key: Key | None) -> int:
+        """How many rows of several requests for a version are computed at once, as far as is known."""
+        model = None if key is None else self._models.get(key)
+        return SHARED_ROWS if model is None else model.stacking.rows
 
     def _make_room(self, newest: Key) -> None:
         """Drop the least recently used, but never the newest."""

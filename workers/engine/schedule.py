@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Container, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from workers.engine.operations import OPERATIONS, Engine
 from workers.engine.tiled import Piece, TiledOperation
@@ -21,6 +21,25 @@ BULK_SHARE = 0.2
 _HELD_SECONDS = 0.1
 _MOST_HELD, _FEWEST_HELD = 64, 2
 _FORGETTING = 0.9
+
+
+class Memory(Container[tuple[str, int]], Protocol):
+    """What the schedule asks of the models in memory."""
+
+    def shared_rows(self, key: tuple[str, int] | None) -> int:
+        """How many rows of several requests for a version are computed at once."""
+        ...
+
+
+class _NothingInMemory(tuple[()]):
+    """A memory without models."""
+
+    def shared_rows(self, key: tuple[str, int] | None) -> int:
+        """Those of one tile."""
+        return SHARED_ROWS
+
+
+NOTHING_IN_MEMORY = _NothingInMemory()
 
 
 @dataclass(eq=False)
@@ -117,8 +136,8 @@ class Schedule:
         for queue in self._queues.values():
             queue.clear()
 
-    def next_step(self, warm: Container[tuple[str, int]] = ()) -> list[Work]:
-        """The works of the next step: one, or several whose next pieces share a tile; empty when there are none.
+    def next_step(self, warm: Memory = NOTHING_IN_MEMORY) -> list[Work]:
+        """The works of the next step: one, or several whose next pieces are computed at once; none when it is empty.
 
         First come, first served, but for works that wait for something else than their turn (``step_aside``), and for
         works whose models are ``warm``, which go before others for a moment: many models in turns would be loaded again
@@ -130,7 +149,7 @@ class Schedule:
         first = _preferred(queue, warm)
         together = [first]
         if first.group is not None:
-            room = SHARED_ROWS - first.pieces[0].tile.used
+            room = warm.shared_rows(first.model) - first.pieces[0].tile.used
             for work in self:
                 if work is not first and work.group == first.group and work.pieces[0].tile.used <= room:
                     together.append(work)

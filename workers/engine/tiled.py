@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from workers.engine.stacking import stack_of
 from zoo.core.random import RandomStream, joined
 from zoo.core.tiles import SHARED_ROWS, Tile, tile_plan
 
@@ -27,8 +28,8 @@ class Piece:
 
     @property
     def is_shareable(self) -> bool:
-        """Whether there is room beside its rows in a tile that may be shared."""
-        return self.tile.used < self.tile.rows == SHARED_ROWS
+        """Whether its tile is of the size that may be shared."""
+        return self.tile.rows == SHARED_ROWS
 
 
 class TiledOperation(ABC):
@@ -44,7 +45,7 @@ class TiledOperation(ABC):
 
     @abstractmethod
     def compute(self, engine: "Engine", pieces: Sequence[Piece]) -> list[Part]:
-        """A part of the answer for each piece, from one tile that holds them all; they are of one ``group``."""
+        """A part of the answer for each piece, from one batch that holds them all; they are of one ``group``."""
 
     def group(self, payload: Part) -> Hashable:
         """What requests have in common that may share a tile: the version, and the values of its conditions."""
@@ -75,8 +76,11 @@ class Sample(TiledOperation):
         payload = pieces[0].payload
         condition = payload.get("condition", {})
         warm = engine.models.get(payload["model"], payload["version"])
-        rows = pieces[0].tile.rows
-        model, rng = warm.model(condition), _streams(pieces)
+        model = warm.model(condition)
+        if pieces[0].is_shareable:
+            warm.stacking.try_once(model, warm.nanoseconds)
+        rows = batch_rows(pieces)
+        rng = _streams(pieces, rows)
         included = {name for piece in pieces for name in piece.payload["include"]}
         arrays = {}
         if "log_prob" in included:
@@ -104,18 +108,27 @@ class LogLikelihood(TiledOperation):
     def compute(self, engine: "Engine", pieces: Sequence[Piece]) -> list[Part]:
         """Rows past the last piece repeat the first row, and are dropped."""
         payload = pieces[0].payload
-        model = engine.models.get(payload["model"], payload["version"]).model(payload.get("condition", {}))
+        warm = engine.models.get(payload["model"], payload["version"])
+        model = warm.model(payload.get("condition", {}))
+        if pieces[0].is_shareable:
+            warm.stacking.try_once(model, warm.nanoseconds)
         parts = [p.payload["samples"][p.tile.start : p.tile.start + p.tile.used] for p in pieces]
-        room = pieces[0].tile.rows - sum(len(part) for part in parts)
+        room = batch_rows(pieces) - sum(len(part) for part in parts)
         rows = np.concatenate([*parts, np.repeat(parts[0][:1], room, axis=0)])
         found = model.log_prob(torch.from_numpy(rows).to(engine.device)).cpu().numpy()
         return _split({"log_likelihood": found}, pieces)
 
 
-def _streams(pieces: Sequence[Piece]) -> RandomStream:
-    """The random numbers of a tile: those of every piece, the last one's going on to its end."""
+def batch_rows(pieces: Sequence[Piece]) -> int:
+    """How many rows are computed for the pieces: those of their tile, or of several shared ones that are stacked."""
+    rows = pieces[0].tile.rows
+    return rows if rows != SHARED_ROWS else stack_of(sum(piece.tile.used for piece in pieces))
+
+
+def _streams(pieces: Sequence[Piece], rows: int) -> RandomStream:
+    """The random numbers of ``rows`` rows: those of every piece, the last one's going on to the end."""
     used = [piece.tile.used for piece in pieces]
-    used[-1] += pieces[0].tile.rows - sum(used)
+    used[-1] += rows - sum(used)
     seeds = [RandomStream(piece.payload["seed"], first=piece.tile.start) for piece in pieces]
     return joined(list(zip(seeds, used, strict=True)))
 

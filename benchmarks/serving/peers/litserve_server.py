@@ -41,5 +41,5 @@ class SampleApi(litserve.LitAPI):  # type: ignore[misc]  # untyped
 
 if __name__ == "__main__":
     api = SampleApi(max_batch_size=64, batch_timeout=0.002, api_path="/sample")
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=sys.argv[2] == "fast")
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True)
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning")
