@@ -6,6 +6,7 @@ from typing import Any
 _FORGETTING = 0.9  # weight of an answer after each newer one: about the last ten count
 _SECONDS_PER_ROW = 1e-4  # before anything is known
 _MOST_KINDS = 4096
+_FAR = 4  # times the largest request seen: as far as a line is believed
 
 Payload = dict[str, Any]
 Kind = tuple[str, ...]
@@ -41,8 +42,11 @@ class _Line:
     y: float = 0.0
     xx: float = 0.0
     xy: float = 0.0
+    most: int = 0
+    """The largest number of rows."""
 
     def add(self, rows: int, seconds: float) -> None:
+        self.most = max(self.most, rows)
         for name, value in (("weight", 1.0), ("x", rows), ("y", seconds), ("xx", rows * rows), ("xy", rows * seconds)):
             setattr(self, name, _FORGETTING * getattr(self, name) + value)
 
@@ -79,12 +83,19 @@ class CostModel:
         self._lines.setdefault(kind_of(operation, payload), _Line()).add(num_rows(operation, payload), seconds)
 
     def knows(self, operation: str, payload: Payload) -> bool:
-        """Whether a request of this kind has been answered before."""
-        return kind_of(operation, payload) in self._lines
+        """Whether a request of this kind, and not of another order of size, has been answered before.
+
+        A row costs several times as much in a small tile as in a large one, so a line through small requests is steep.
+        """
+        line = self._lines.get(kind_of(operation, payload))
+        return line is not None and num_rows(operation, payload) <= _FAR * line.most
 
     def seconds(self, operation: str, payload: Payload) -> float:
         """The computing time that a request will take."""
         rows, kind = num_rows(operation, payload), kind_of(operation, payload)
         per_row = self._nominal.get((kind[1], kind[-1]), _SECONDS_PER_ROW)
         line = self._lines.get(kind)
-        return rows * per_row if line is None else line.at(rows, per_row)
+        if line is None:
+            return rows * per_row
+        near = min(rows, _FAR * line.most)
+        return line.at(near, per_row) + (rows - near) * per_row

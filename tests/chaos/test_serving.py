@@ -163,14 +163,15 @@ def test_clients_that_leave_take_their_work_with_them(stack: RunningStack, redis
                 call.cancel()
             else:
                 with suppress(httpx.TimeoutException), httpx.Client(timeout=0.02 + wait) as client:
-                    client.post(f"{stack.url}/v1/models/lattice:sample", json={"n": 10_000, "seed": number})
-                    answered.append(number)
+                    body = {"n": 10_000, "seed": number}
+                    answer = client.post(f"{stack.url}/v1/models/lattice:sample", json=body)
+                    answered.append(answer.status_code)
 
         number = 200 if FULL else 40
         answered: list[int] = []
         started = time.monotonic()
         list(pool.map(leave, range(number)))
-    assert len(answered) < number / 8, "nearly all were left, and not refused or answered"
+    assert len(answered) < number / 8, answered
     with redis_server.client() as redis:
         assert becomes_empty(redis, 5), "a tile takes less than two seconds"
     assert time.monotonic() - started < (120 if FULL else 40), "each would compute for seconds if it were not given up"

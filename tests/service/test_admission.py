@@ -166,7 +166,19 @@ def test_costs_are_learnt_as_a_line(offset: float, slope: float, rows: list[int]
     costs = CostModel()
     for n in rows:
         costs.learn("sample", sample(n), offset + slope * n)
-    assert costs.seconds("sample", sample(5000)) == pytest.approx(offset + slope * 5000, rel=0.02, abs=1e-6)
+    for asked in (1, max(rows), 4 * max(rows)):
+        assert costs.seconds("sample", sample(asked)) == pytest.approx(offset + slope * asked, rel=0.02, abs=1e-6)
+
+
+def test_a_line_is_believed_up_to_four_times_the_largest_request() -> None:
+    costs = CostModel()
+    costs.introduce("m", 1, 1e-5)
+    for n in (10, 20, 32):
+        costs.learn("sample", sample(n), 0.001 * n)
+    assert costs.seconds("sample", sample(128)) == pytest.approx(0.128)
+    assert costs.seconds("sample", sample(10_128)) == pytest.approx(0.128 + 0.1)
+    assert costs.knows("sample", sample(128))
+    assert not costs.knows("sample", sample(129))
 
 
 def test_one_size_alone_is_scaled() -> None:

@@ -165,7 +165,7 @@ def test_a_client_that_does_not_want_to_wait_is_given_a_job(ask: Ask) -> None:
 @pytest.mark.usefixtures("registry")
 def test_what_is_known_to_take_longer_than_the_client_waits_becomes_a_job(ask: Ask, context: Context) -> None:
     kind = {"model": "made", "version": 1}
-    for n in (10, 20):
+    for n in (10, 50):
         context.engine.costs.learn("sample", kind | {"n": n}, 0.1 * n)
     path = "/v1/models/made/versions/1:sample"
     answer = ask("POST", path, json={"n": 200}, headers={"Prefer": "wait=15"})
@@ -175,6 +175,16 @@ def test_what_is_known_to_take_longer_than_the_client_waits_becomes_a_job(ask: A
         "it is tried, without Redis"
     )
     assert_refused(ask("POST", path, json={"n": 10**6}), 422, "LIMIT_EXCEEDED", "at most")
+
+
+@pytest.mark.usefixtures("registry")
+def test_from_small_requests_nothing_is_concluded_on_large_ones(ask: Ask, context: Context) -> None:
+    kind = {"model": "made", "version": 1}
+    for n in (1, 8):
+        context.engine.costs.learn("sample", kind | {"n": n}, 0.5 * n)
+    path = "/v1/models/made/versions/1:sample"
+    assert ask("POST", path, json={"n": 33}, headers={"Prefer": "wait=5"}).status_code == 503, "it is tried"
+    assert ask("POST", path, json={"n": 32}, headers={"Prefer": "wait=5"}).status_code == 202
 
 
 def test_a_version_that_a_job_needs_is_not_deleted(ask: Ask, registry: TinyRegistry, context: Context) -> None:
