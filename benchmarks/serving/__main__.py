@@ -144,7 +144,7 @@ def against_bare(table: Table, ours: Server, modules: dict[str, Path]) -> None:
 
 
 def against_peers(table: Table, ours: Server, module: Path, names: list[str], folder: Path) -> None:
-    """Small requests of everybody, one server at a time."""
+    """Small requests of everybody, one server at a time; ours before and after the others: the worse one counts."""
     call = median(bare(module, SMALL))
     table.add(
         "## Small requests",
@@ -158,21 +158,23 @@ def against_peers(table: Table, ours: Server, module: Path, names: list[str], fo
         "|---|---|---|---|---|---|---|---|---|",
     )
     own = replace(ours, path="/v1/models/made:sample")
-    found = {"Helmholtz": small(table, own)}
+    first = small(table, own)
+    found = {}
     for name in names:
         inner = folder / name
         inner.mkdir()
         with peer(name, module, THREADS, inner) as server:
             found[name] = small(table, server)
-    mine = found.pop("Helmholtz")
-    added = mine[0].p50 - call
+    calls, mine = (call, median(bare(module, SMALL))), (first, small(table, own))
+    added = max(one.p50 - alone for (one, _), alone in zip(mine, calls, strict=True))
     word = table.judge(f"p50 at concurrency 1 is the bare call + {1e3 * added:.1f} ms", holds=added <= ADDED_SECONDS)
     table.add("", f"p50 at concurrency 1: the bare call + {1e3 * added:.2f} ms (bar: + 4 ms): {word}.")
     judged = {name: pair for name, pair in found.items() if name != "FastAPI"}
     if judged:
         best = max(pair[1].requests_per_second for pair in judged.values())
         lowest = min(pair[1].p99 for pair in judged.values())
-        ratio, tail = mine[1].requests_per_second / best, mine[1].p99 / lowest
+        ratio = min(many.requests_per_second for _, many in mine) / best
+        tail = max(many.p99 for _, many in mine) / lowest
         fast = table.judge(f"requests/s at 32: {ratio:.2f} of the best peer", holds=ratio >= 1)
         short = table.judge(f"p99 at 32: {tail:.2f} of the lowest of the peers", holds=tail < 1)
         table.add(
