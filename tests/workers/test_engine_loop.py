@@ -24,6 +24,7 @@ from workers.messages import (
     GATEWAY_KEY,
     OWN_STREAM,
     REQUEST_STREAM,
+    REQUEST_STREAMS,
     Reply,
     Request,
     decode_reply,
@@ -73,6 +74,13 @@ class Client:
         request = Request(f"r{next(_numbers)}", REPLIES, time.time() + seconds, operation, payload)
         self._redis.set(GATEWAY_KEY + REPLIES, b"1")
         self._redis.xadd(REQUEST_STREAM, {FIELD: encode(request)})
+        return request.id
+
+    def send_long(self, operation: str, **payload: object) -> str:
+        """The same, by the stream of long requests."""
+        request = Request(f"r{next(_numbers)}", REPLIES, time.time() + 60, operation, payload, priority="bulk")
+        self._redis.set(GATEWAY_KEY + REPLIES, b"1")
+        self._redis.xadd(REQUEST_STREAMS["bulk"], {FIELD: encode(request)})
         return request.id
 
     def send_to(self, engine: str, operation: str, **payload: object) -> str:
@@ -243,6 +251,22 @@ def test_a_request_cancelled_while_it_runs_stops_after_its_tile(
     wait_until_idle(redis)
     assert ticking.computed == 1
     assert client.order() == []
+
+
+def test_long_requests_that_were_given_up_before_they_were_read_take_no_time(
+    loops: Loops, client: Client, redis: Redis, ticking: Ticking
+) -> None:
+    loops.start()
+    first = client.send_long("tick", n=1, wait=True)
+    assert ticking.begun.wait(WAIT_SECONDS)
+    given_up = [client.send_long("tick", n=50) for _ in range(40)]
+    redis.mset({CANCEL_KEY + request: b"1" for request in given_up})
+    last = client.send_long("tick", n=1)
+    ticking.go_on.set()
+    client.answer(last)
+    assert ticking.computed == 2
+    assert client.order() == [first, last]
+    wait_until_idle(redis)
 
 
 def test_what_a_former_engine_left_is_served_first(loops: Loops, client: Client, redis: Redis) -> None:

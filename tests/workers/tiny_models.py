@@ -18,6 +18,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "made": {"family": "made", "width": 24},
     "pixelcnn": {"family": "pixelcnn", "width": 8, "depth": 2},
 }
+LARGE: dict[str, dict[str, Any]] = {"wide": {"family": "made", "width": 1024}}
+"""130 kB of weights."""
 
 
 class TinyRegistry:
@@ -31,7 +33,7 @@ class TinyRegistry:
 
     def publish(self, family: str, *, seed: int = 5) -> VersionRecord:
         """A new version of the model ``family``, its weights drawn from ``seed``."""
-        spec = TrainJobSpec.model_validate({"target": TARGET, "model": FAMILIES[family]})
+        spec = TrainJobSpec.model_validate({"target": TARGET, "model": (FAMILIES | LARGE)[family]})
         assert spec.target is not None
         space = build_target(spec.target).space
         model = build_model(spec.model, space, seed)

@@ -111,10 +111,7 @@ class EngineLoop:
         """Exchange mail, or wait for it when there is nothing to do, and compute one step."""
         ACTIVE.set(len(self._schedule))
         if self._schedule or self._outgoing:
-            active = [work.request for work in self._schedule]
-            incoming = self._mailbox.exchange(self._outgoing, active, self._room())
-            self._drop(incoming.abandoned)
-            self._admit(incoming.letters)
+            self._exchange()
         if not self._schedule and self._suspects:
             self._admit([self._suspects.popleft()])
         if not self._schedule and not self._outgoing and not self._stopping.is_set():
@@ -124,6 +121,19 @@ class EngineLoop:
             self._suspects.extend(self._mailbox.claimed())
         if together := self._schedule.next_step(self._engine.models):
             self._step(together)
+
+    def _exchange(self) -> None:
+        """Send and receive; long requests that came are looked at once more, since many may have been given up by now.
+
+        A tile of theirs takes a thousand times as long as another exchange.
+        """
+        came_long = True
+        while came_long:
+            active = [work.request for work in self._schedule]
+            incoming = self._mailbox.exchange(self._outgoing, active, self._room())
+            self._drop(incoming.abandoned)
+            self._admit(incoming.letters)
+            came_long = any(letter.request.priority == "bulk" for letter in incoming.letters)
 
     def _room(self) -> dict[Priority, int]:
         """How many more requests are taken in now: none while one may be at hand that ends engines."""
