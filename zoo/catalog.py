@@ -9,14 +9,16 @@ from pydantic_core import CoreSchema, core_schema
 
 from zoo.specs.datasets import BarsAndStripesDataSpec, BitstringsDataSpec, BuiltinSpec, DigitsSpec, LabelledSamples
 from zoo.specs.errors import InvalidValueError
-from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.bethe import BetheSpec
 from zoo.specs.models.continuous_autoregressive import ContinuousAutoregressiveSpec
+from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.models.fixed_point import FixedPointSpec
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
+from zoo.specs.models.nice import NiceSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
+from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
 from zoo.specs.models.transformer import TransformerSpec
 from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
@@ -90,6 +92,8 @@ MODELS: dict[type[ModelSpec], str] = {
     TransformerSpec: "zoo.models.transformer:Transformer",
     MeanFieldSpec: "zoo.models.mean_field:MeanField",
     ContinuousAutoregressiveSpec: "zoo.models.continuous_autoregressive:ContinuousAutoregressive",
+    NiceSpec: "zoo.models.nice:Nice",
+    RealNvpSpec: "zoo.models.realnvp:RealNvp",
 }
 
 APPROXIMATIONS: dict[type[ModelSpec], str] = {
@@ -196,7 +200,7 @@ def build(spec: ModelSpec, space: "Space", seed: int) -> "Model | ConditionalMod
     native = spec.native_space(space.spec)
     inner = space if native == space.spec else _load("zoo.core.spaces:build_space")(native)
     built = _load(MODELS[type(spec)])(spec, inner, seed)
-    if isinstance(spec, AutoregressiveSpec):
+    if isinstance(spec, DistributionSpec):
         built = _load("zoo.models.assembly:assembled")(built, spec, space)
     model: Model | ConditionalModel = built
     return model

@@ -13,10 +13,10 @@ from service.context import Context
 from service.use_cases.specs import parse_target
 from zoo.catalog import FAMILIES, tag_of
 from zoo.specs.errors import CapabilityMissingError, CorruptArtifactError, FieldError, InvalidValueError
-from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import Capabilities, ModelSpec
 from zoo.specs.models.bethe import BetheSpec
 from zoo.specs.models.conditions import NO_CONDITION, TOLERATED_FRACTION, ConditionOn
+from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.base import TargetSpec
 
@@ -129,7 +129,7 @@ def condition_on_of(record: VersionRecord) -> ConditionOn:
     spec = _FAMILIES[record.model_spec["family"]].model_validate(record.model_spec)
     if isinstance(spec, BetheSpec):
         return spec.answers_at
-    return spec.condition_on if isinstance(spec, AutoregressiveSpec) else NO_CONDITION
+    return spec.condition_on if isinstance(spec, DistributionSpec) else NO_CONDITION
 
 
 def resolve_condition(record: VersionRecord, asked: Mapping[str, float], beta_path: str = "beta") -> Condition:

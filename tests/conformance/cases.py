@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 import torch
 from jaxtyping import Float
@@ -15,13 +16,17 @@ from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
 from zoo.specs.models.continuous_autoregressive import ContinuousAutoregressiveSpec
+from zoo.specs.models.distribution import DistributionSpec
+from zoo.specs.models.flow import CouplingSpec
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
+from zoo.specs.models.nice import NiceSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
+from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
 from zoo.specs.models.transformer import TransformerSpec
 from zoo.specs.objectives import ReverseKlSpec
-from zoo.specs.spaces import SpaceKind, SpaceSpec
+from zoo.specs.spaces import DISCRETE, SpaceKind, SpaceSpec
 from zoo.specs.targets.base import TargetSpec
 from zoo.specs.targets.ising import IsingSpec
 from zoo.specs.targets.phi4 import Phi4Spec
@@ -62,6 +67,16 @@ MODEL_SPECS: dict[type[ModelSpec], tuple[ModelSpec, ...]] = {
         MeanFieldSpec(solution="trained"),
         MeanFieldSpec(solution="trained", condition_on=BETAS),
     ),
+    NiceSpec: (
+        NiceSpec(couplings=3, width=8, depth=1),
+        NiceSpec(couplings=2, width=6, odd=True, condition_on=BETAS),
+    ),
+    RealNvpSpec: (
+        RealNvpSpec(couplings=3, width=8, depth=1),
+        RealNvpSpec(couplings=2, width=5, base="free_field", mask="alternating", condition_on=BETAS),
+        RealNvpSpec(couplings=4, width=4, conditioner="convolution", symmetry="z2"),
+        RealNvpSpec(couplings=2, width=4, conditioner="convolution", odd=True, base="free_field", condition_on=BETAS),
+    ),
     ContinuousAutoregressiveSpec: (
         ContinuousAutoregressiveSpec(width=8, components=2),
         ContinuousAutoregressiveSpec(width=6, depth=2, components=1, symmetry="z2", condition_on=BETAS),
@@ -85,9 +100,17 @@ class ModelCase:
         return "-".join([self.spec.family, self.kind, *(f"{k}={v}" for k, v in parameters.items()), self.state])
 
     def space(self, shape: tuple[int, ...] = (4, 4)) -> Space:
-        """The case's space; three values where it is categorical."""
+        """The case's space; three values where it is categorical, half of them momenta in phase space."""
         num_values = 3 if self.kind == "categorical" else None
+        if self.kind == "phase_space":
+            shape = (2 * -(-prod(shape) // 2),)
         return build_space(SpaceSpec(kind=self.kind, event_shape=shape, num_values=num_values))
+
+    @property
+    def small_shape(self) -> tuple[int, ...]:
+        """A lattice of few sites that the family can live on, with sides of equal length."""
+        needs_even_sides = isinstance(self.spec, CouplingSpec) and self.spec.conditioner == "convolution"
+        return (4, 4) if needs_even_sides else (3, 3)
 
     def discrete_space(self, shape: tuple[int, ...]) -> DiscreteSpace:
         """The same, of a case that can be enumerated."""
@@ -115,7 +138,7 @@ class ModelCase:
 
 def condition_on(spec: ModelSpec) -> ConditionOn:
     """What a family's models are conditioned on."""
-    return spec.condition_on if isinstance(spec, AutoregressiveSpec) else NO_CONDITION
+    return spec.condition_on if isinstance(spec, DistributionSpec) else NO_CONDITION
 
 
 def condition_values(conditions: ConditionOn) -> Float[Tensor, "row condition"]:
@@ -166,7 +189,7 @@ _PARAMETERS: dict[SpaceKind, dict[str, float]] = {
 def _weights(case: ModelCase, shape: tuple[int, ...]) -> dict[str, Tensor]:
     built = build(case.spec, case.space(shape), seed=1)
     if case.state == "scrambled":
-        scramble(built, scale=0.1 if case.kind == "reals" else 0.3)
+        scramble(built, scale=0.3 if case.kind in DISCRETE else 0.1)
     if case.state == "trained":
         spec = _target(case.kind, shape)
         state = ThermodynamicState(build_target(spec), spec.state_beta)
@@ -180,5 +203,6 @@ def _weights(case: ModelCase, shape: tuple[int, ...]) -> dict[str, Tensor]:
 
 MODEL_CASES = _cases()
 SCRAMBLED_CASES = tuple(case for case in MODEL_CASES if case.state == "scrambled")
-DISCRETE_CASES = tuple(case for case in MODEL_CASES if case.space((1,)).spec.is_discrete)
-REAL_CASES = tuple(case for case in MODEL_CASES if case.kind == "reals")
+DISCRETE_CASES = tuple(case for case in MODEL_CASES if case.kind in DISCRETE)
+REAL_CASES = tuple(case for case in MODEL_CASES if case.kind in {"reals", "phase_space", "particles"})
+SEQUENTIAL_CASES = tuple(case for case in SCRAMBLED_CASES if isinstance(case.spec, AutoregressiveSpec))

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from tests.conformance.cases import SCRAMBLED_CASES, ModelCase, condition_on, condition_values
+from tests.conformance.cases import SCRAMBLED_CASES, SEQUENTIAL_CASES, ModelCase, condition_on, condition_values
 from tests.conformance.symmetries import lattice_images
 from zoo.catalog import AnyModel, build
 from zoo.core.models import (
@@ -24,11 +24,15 @@ from zoo.core.random import RandomStream
 from zoo.models.autoregressive import Autoregressive
 from zoo.models.independent_sites import ProductModel
 from zoo.models.made import Made
-from zoo.models.symmetrized import Symmetrized
+from zoo.models.paths import differentiable
+from zoo.models.symmetrized import Symmetrized, symmetrized
 from zoo.models.two_valued import TwoValued
 from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.distribution import DistributionSpec
+from zoo.specs.models.flow import FlowSpec
 from zoo.specs.models.made import MadeSpec
+from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.symmetries import ModelSymmetry
 
 SYMMETRIES: tuple[ModelSymmetry, ...] = ("z2", "lattice_translation", "lattice_point_group")
@@ -37,7 +41,7 @@ every_case = pytest.mark.parametrize("case", SCRAMBLED_CASES, ids=str)
 
 
 def claimed_symmetries(spec: ModelSpec) -> tuple[ModelSymmetry, ...]:
-    return spec.symmetries if isinstance(spec, AutoregressiveSpec) else ()
+    return spec.symmetries if isinstance(spec, DistributionSpec) else ()
 
 
 def asymmetry(model: Model, symmetry: ModelSymmetry) -> float:
@@ -104,18 +108,18 @@ def test_an_idle_parameter_would_be_found() -> None:
 
 @every_case
 def test_declared_capabilities_are_the_types(case: ModelCase) -> None:
-    built, declared = case.built((3, 3)), case.spec.capabilities
+    built, declared = case.built(case.small_shape), case.spec.capabilities
     assert isinstance(built, ConditionalModel) == bool(condition_on(case.spec).names)
     if isinstance(built, ConditionalModel):
         assert built.conditions == condition_on(case.spec).names
-    for model in case.models((3, 3)):
-        claimed = set(claimed_symmetries(case.spec))
-        averaged = bool(claimed - ({"z2"} if case.kind in {"spins", "bits"} else set()))
+    for model in case.models(case.small_shape):
+        averaged = isinstance(case.spec, DistributionSpec) and case.spec.averaged_symmetries(model.space.spec)
         assert isinstance(model, Sampler) == declared.sampling.startswith("direct")
         assert isinstance(model, Density) == (declared.log_likelihood == "exact")
         assert isinstance(model, Completing) == declared.conditional_completion
-        assert isinstance(model, IndependentSites) == (declared.sampling == "direct-parallel")
-        assert isinstance(model, SequentialDensity) == (not averaged)
+        assert isinstance(model, IndependentSites) == isinstance(case.spec, MeanFieldSpec)
+        assert isinstance(model, SequentialDensity) == (isinstance(case.spec, AutoregressiveSpec) and not averaged)
+        assert (differentiable(model) is not None) == isinstance(case.spec, FlowSpec)
         assert model.space.spec.kind == case.kind
         assert model.space.spec.kind in type(case.spec).served_spaces()
     assert declared.encode is False
@@ -125,7 +129,7 @@ def test_declared_capabilities_are_the_types(case: ModelCase) -> None:
 @every_case
 def test_claimed_symmetry_is_the_measured_one(case: ModelCase, symmetry: ModelSymmetry) -> None:
     claimed = symmetry in claimed_symmetries(case.spec)
-    for model in case.models((3, 3)):
+    for model in case.models(case.small_shape):
         measured = asymmetry(model, symmetry)
         assert measured < ROUNDING if claimed else measured > 1000 * ROUNDING
 
@@ -137,10 +141,10 @@ def test_a_group_without_one_of_its_elements_is_caught(symmetry: ModelSymmetry) 
     assert isinstance(whole, Symmetrized)
     elements = whole.elements
     fewer = type(elements)(elements.sites[:-1], elements.signs[:-1], elements.kind)
-    assert asymmetry(Symmetrized(model, fewer), symmetry) > 1000 * ROUNDING
+    assert asymmetry(symmetrized(model, fewer), symmetry) > 1000 * ROUNDING
 
 
-@every_case
+@pytest.mark.parametrize("case", SEQUENTIAL_CASES, ids=str)
 def test_a_site_sees_all_earlier_sites_and_no_later_one(case: ModelCase) -> None:
     model = sequential(case.model())
     seen = dependence(model) > 0
@@ -148,7 +152,7 @@ def test_a_site_sees_all_earlier_sites_and_no_later_one(case: ModelCase) -> None
     assert torch.equal(seen, torch.zeros_like(seen) if isinstance(model, IndependentSites) else earlier)
 
 
-@every_case
+@pytest.mark.parametrize("case", SEQUENTIAL_CASES, ids=str)
 def test_log_probabilities_of_sites_sum_to_that_of_the_configuration(case: ModelCase) -> None:
     model = case.model((3, 3))
     if not isinstance(model, SequentialDensity):

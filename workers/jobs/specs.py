@@ -14,6 +14,7 @@ from zoo.specs.datasets import AnyBuiltin, BuiltinSpec
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
+from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.models.fixed_point import FixedPointSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
@@ -158,7 +159,7 @@ class TrainJobSpec(JobSpec):
     @property
     def condition_on(self) -> ConditionOn:
         """What the model is conditioned on; nothing for families that know no conditions."""
-        return self.model.condition_on if isinstance(self.model, AutoregressiveSpec) else NO_CONDITION
+        return self.model.condition_on if isinstance(self.model, DistributionSpec) else NO_CONDITION
 
     @property
     def target_conditions(self) -> dict[str, float]:
@@ -226,7 +227,7 @@ class TrainJobSpec(JobSpec):
             return reason
         if (reason := self.condition_on.unsupported_reason(self.target)) is not None:
             return f"model.{reason}"
-        claimed = self.model.symmetries if isinstance(self.model, AutoregressiveSpec) else ()
+        claimed = self.model.symmetries if isinstance(self.model, DistributionSpec) else ()
         for symmetry in claimed:
             if not self.has_symmetry(symmetry):
                 why = "the target does not have it; use 'none', or drop what breaks it"
@@ -280,8 +281,7 @@ class TrainJobSpec(JobSpec):
             )
         if not isinstance(self.model, AutoregressiveSpec) or self.target is None:
             return None
-        on_reals = not self.target.space.is_discrete
-        averaged = self.model.symmetries if on_reals else self.model.averaged_symmetries
+        averaged = self.model.averaged_symmetries(self.target.space)
         if averaged:
             return (
                 f"objective.baseline 'control_variate' needs a likelihood that is a product over sites, and with "

@@ -16,7 +16,7 @@ from zoo.core.spaces import Space, build_space
 from zoo.core.symmetries import Images, images
 from zoo.specs.datasets import LabelledSamples
 from zoo.specs.errors import InvalidValueError
-from zoo.specs.models.autoregressive import AutoregressiveSpec
+from zoo.specs.models.distribution import DistributionSpec
 from zoo.training.problem import Problem, TrainingData
 
 _SPLIT_SEED = 2**41
@@ -111,7 +111,7 @@ def _lacking_images(spec: TrainJobSpec) -> Images | None:
     if spec.target is None or "z2" not in spec.target.symmetries or spec.target.space.kind == "categorical":
         return None
     asked = spec.reverse_kl is not None and spec.reverse_kl.symmetry_penalty is not None
-    if isinstance(spec.model, AutoregressiveSpec) and not spec.model.can_learn_symmetries and not asked:
+    if isinstance(spec.model, DistributionSpec) and not spec.model.can_learn_symmetries and not asked:
         return None
-    own = spec.model.symmetries if isinstance(spec.model, AutoregressiveSpec) else ()
+    own = spec.model.symmetries if isinstance(spec.model, DistributionSpec) else ()
     return None if "z2" in own or not spec.has_symmetry("z2") else images(("z2",), spec.target.space)

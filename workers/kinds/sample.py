@@ -31,8 +31,8 @@ from workers.kinds.base import JobContext, Kind, Outcome, StoppedError
 from zoo.catalog import AnyModel
 from zoo.core.tiles import tile_plan
 from zoo.specs.errors import StateConflictError
-from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
+from zoo.specs.models.distribution import DistributionSpec
 
 CHUNK_BYTES = 16 * 2**20
 """A chunk has whole tiles, and is full when it has this size; a blob is not larger."""
@@ -200,7 +200,7 @@ def _result(
 def _warnings(record: VersionRecord, condition: Mapping[str, float]) -> list[str]:
     """Which conditions lie a little outside the ranges that the model was trained on."""
     model = _MODELS.validate_python(record.model_spec)
-    ranges = model.condition_on.ranges if isinstance(model, AutoregressiveSpec) else {}
+    ranges = model.condition_on.ranges if isinstance(model, DistributionSpec) else {}
     return [
         f"{name} = {condition[name]:g} is outside the range {low:g} to {high:g} that the model was trained on; "
         "nothing was learnt there"

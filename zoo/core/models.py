@@ -95,6 +95,16 @@ class Reparametrised(ABC):
         """
 
 
+class DifferentiableSampler(ABC):
+    """A model whose samples are x = T(u), made in one differentiable pass; u knows nothing of the weights."""
+
+    @abstractmethod
+    def differentiable_sample(
+        self, num_samples: int, rng: RandomStream
+    ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, " batch"]]:
+        """The samples that ``sample`` draws and ln q(x) at them, float64; both as functions of the weights, u fixed."""
+
+
 class IndependentSites(SequentialDensity):
     """A density of two-valued sites that know nothing of each other: q(x) = prod_i q_i(x_i)."""
 

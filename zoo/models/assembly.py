@@ -1,4 +1,4 @@
-"""From a sequential network to the model that a spec describes: its conditions, its symmetries, its values."""
+"""From a network to the model that a spec describes: its conditions, its symmetries, its values."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -11,16 +11,18 @@ from zoo.core.models import ConditionalModel, Model
 from zoo.core.spaces import Space
 from zoo.core.symmetries import images
 from zoo.models.autoregressive import Autoregressive, ConditionalAutoregressive
+from zoo.models.flow import ConditionalFlow, Flow, FlowNetwork
 from zoo.models.independent_sites import ConditionalProductModel, IndependentNetwork, ProductModel
 from zoo.models.site_network import SiteNetwork
-from zoo.models.symmetrized import Symmetrized
+from zoo.models.symmetrized import symmetrized
 from zoo.models.two_valued import TwoValued
-from zoo.specs.models.autoregressive import AutoregressiveSpec
+from zoo.specs.models.distribution import DistributionSpec
 
+Network = SiteNetwork | FlowNetwork
 Layer = Callable[[Model], Model]
 
 
-def assembled(network: SiteNetwork, spec: AutoregressiveSpec, space: Space) -> Model | ConditionalModel:
+def assembled(network: Network, spec: DistributionSpec, space: Space) -> Model | ConditionalModel:
     """The model of ``spec`` on ``space``: q of the network, averaged over images, in the values of the space."""
     layers = _layers(network, spec, space)
     if not spec.condition_on.names:
@@ -54,25 +56,29 @@ class Layered(ConditionalModel):
         return _wrapped(self.inner.at(values), self._layers)
 
 
-def _model(network: SiteNetwork) -> Model:
+def _model(network: Network) -> Model:
+    if isinstance(network, FlowNetwork):
+        return Flow(network)
     return ProductModel(network) if isinstance(network, IndependentNetwork) else Autoregressive(network)
 
 
-def _conditional_model(network: SiteNetwork) -> ConditionalModel:
+def _conditional_model(network: Network) -> ConditionalModel:
+    if isinstance(network, FlowNetwork):
+        return ConditionalFlow(network)
     if isinstance(network, IndependentNetwork):
         return ConditionalProductModel(network)
     return ConditionalAutoregressive(network)
 
 
-def _layers(network: SiteNetwork, spec: AutoregressiveSpec, space: Space) -> tuple[Layer, ...]:
-    """What the sequential model is put into, the innermost first."""
+def _layers(network: Network, spec: DistributionSpec, space: Space) -> tuple[Layer, ...]:
+    """What the network's model is put into, the innermost first."""
     layers: list[Layer] = []
     if network.space.spec != space.spec:
         layers.append(lambda model: TwoValued(model, space))
-    names = spec.averaged_symmetries if network.space.spec.kind == "spins" else spec.symmetries
+    names = spec.averaged_symmetries(space.spec)
     if names:
         elements = images(names, space.spec)
-        layers.append(lambda model: Symmetrized(model, elements))
+        layers.append(lambda model: symmetrized(model, elements))
     return tuple(layers)
 
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from zoo.core.spaces import Space
-from zoo.models.conditioning import Features, Modulation, modulated_columns
 from zoo.models.site_values import SiteValues
 from zoo.models.triangular import TriangularProduct
-from zoo.models.weights import normal_parameter
+from zoo.nn.conditioning import Features, Modulation, modulated_columns
+from zoo.nn.weights import normal_parameter
 
 LONGEST_ROW = 64
 """Sites of the longest chain that is one row."""

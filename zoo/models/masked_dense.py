@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zoo.core.spaces import Space
-from zoo.models.conditioning import Features, Modulated, Modulation, modulated_columns
 from zoo.models.site_network import Packed, SiteNetwork, Sweep
 from zoo.models.site_values import SiteValues
 from zoo.models.triangular import TriangularProduct
-from zoo.models.weights import generator_of, normal_parameter
+from zoo.nn.conditioning import Features, Modulated, Modulation, modulated_columns
+from zoo.nn.weights import generator_of, normal_parameter
 from zoo.specs.models.made import MaskedDenseSpec
 
 

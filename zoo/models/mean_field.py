@@ -10,13 +10,13 @@ from zoo.core.random import RandomStream
 from zoo.core.self_consistency import SelfConsistent, Solution, Solving
 from zoo.core.spaces import Space
 from zoo.core.targets import PairInteractions, ThermodynamicState
-from zoo.models.conditioning import Features, Modulation
 from zoo.models.fixed_points import FixedPoint, Limits, largest_eigenvalue, lowest_solution, starting_spins
 from zoo.models.independent_sites import IndependentNetwork
 from zoo.models.pair_graph import PairGraph, pairwise_target
 from zoo.models.site_network import Sweep
 from zoo.models.site_values import SpinValues
-from zoo.models.weights import generator_of
+from zoo.nn.conditioning import Features, Modulation
+from zoo.nn.weights import generator_of
 from zoo.specs.models.mean_field import MeanFieldSpec
 
 _FIRST_FIELD, _SPREAD = 0.1, 0.01

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zoo.core.models import Model, Reparametrised
+from zoo.core.models import DifferentiableSampler, Model, Reparametrised
+from zoo.core.random import RandomStream
 from zoo.models.autoregressive import Autoregressive
 from zoo.models.real_values import ContinuousValues
 from zoo.models.symmetrized import Symmetrized
@@ -23,6 +24,31 @@ def reparametrised(model: Model) -> Reparametrised | None:
     if isinstance(model, Symmetrized) and (inner := reparametrised(model.inner)) is not None:
         return AveragedPath(model, inner)
     return None
+
+
+def differentiable(model: Model) -> DifferentiableSampler | None:
+    """The model as one that draws in one differentiable pass, or None where it cannot."""
+    if isinstance(model, DifferentiableSampler):
+        return model
+    if isinstance(model, Symmetrized) and (inner := differentiable(model.inner)) is not None:
+        return AveragedSampler(model, inner)
+    return None
+
+
+@final
+class AveragedSampler(DifferentiableSampler):
+    """Samples h x' under elements h that are drawn evenly and stay; x' moves with the weights."""
+
+    def __init__(self, model: Symmetrized, inner: DifferentiableSampler) -> None:
+        self._model, self._inner = model, inner
+
+    def differentiable_sample(
+        self, num_samples: int, rng: RandomStream
+    ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, " batch"]]:
+        """The samples of the average over images, and its ln q at them."""
+        x, _ = self._inner.differentiable_sample(num_samples, rng)
+        moved = self._model.elements.of(x, self._model.drawn(num_samples, rng, x.device))
+        return moved, self._model.log_prob(moved)
 
 
 @final

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from zoo.core.spaces import Space
-from zoo.models.conditioning import Features, Modulated, Modulation, modulated_columns
 from zoo.models.site_network import Packed, SiteNetwork, Sweep, discrete_values
-from zoo.models.weights import generator_of, normal_parameter
+from zoo.nn.conditioning import Features, Modulated, Modulation, modulated_columns
+from zoo.nn.weights import generator_of, normal_parameter
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 
 

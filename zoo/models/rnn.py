@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zoo.core.spaces import Space
-from zoo.models.conditioning import Features, Modulated, Modulation, modulated_columns
 from zoo.models.frontier import Frontier, FrontierSweep, SiteReadout, SiteReadoutSweep
 from zoo.models.real_values import MixtureValues
 from zoo.models.recurrence import chain_states, lattice_states
 from zoo.models.site_network import Packed, SiteNetwork, Sweep, discrete_values
 from zoo.models.site_values import SiteValues
-from zoo.models.weights import generator_of, normal_parameter
+from zoo.nn.conditioning import Features, Modulated, Modulation, modulated_columns
+from zoo.nn.weights import generator_of, normal_parameter
 from zoo.specs.models.rnn import RnnSpec
 
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zoo.core.spaces import Space
-from zoo.models.conditioning import ConditionEncoder, Features, encoder_of
 from zoo.models.site_values import CategoricalValues, SiteValues, SpinValues
+from zoo.nn.conditioning import ConditionEncoder, Features, encoder_of
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.models.autoregressive import AutoregressiveSpec
 

@@ -15,8 +15,14 @@ from zoo.core.symmetries import Images
 _ELEMENT_STREAM = 2**20  # the index of the stream from which the elements are drawn; those of sites are below
 
 
-@final
-class Symmetrized(Model, Completing):
+def symmetrized(inner: Model, elements: Images) -> "Symmetrized":
+    """The average of ``inner`` over the images; it completes where ``inner`` does."""
+    if isinstance(inner, Completing):
+        return CompletingSymmetrized(inner, elements)
+    return SymmetrizedDensity(inner, elements)
+
+
+class Symmetrized(Model):
     """q(x) = 1/|G| sum_g q'(g x) for the elements g of a group of images, so that q(g x) = q(x).
 
     A sample is h x' with x' from q' and h drawn evenly from G; its likelihood is |G| evaluations of q'.
@@ -41,7 +47,7 @@ class Symmetrized(Model, Completing):
     def sample(self, num_samples: int, rng: RandomStream) -> Num[Tensor, "batch *event"]:
         """Samples of q', each under an element of its own."""
         x = self.inner.sample(num_samples, rng)
-        return self.elements.of(x, self._drawn(num_samples, rng, x.device))
+        return self.elements.of(x, self.drawn(num_samples, rng, x.device))
 
     def sample_and_log_prob(
         self, num_samples: int, rng: RandomStream
@@ -50,6 +56,22 @@ class Symmetrized(Model, Completing):
         x = self.sample(num_samples, rng)
         with torch.no_grad():
             return x, self.log_prob(x)
+
+    def drawn(self, num_samples: int, rng: RandomStream, device: torch.device) -> Int[Tensor, " batch"]:
+        """One element for each sample, evenly, from the sample's own random numbers."""
+        stream = rng.spawn(_ELEMENT_STREAM).at(rng.first)
+        uniforms = stream.uniforms(num_samples, 1, device)[:, 0].double()
+        return (uniforms * len(self.elements)).long()
+
+
+@final
+class SymmetrizedDensity(Symmetrized):
+    """The average of a model that does not complete."""
+
+
+@final
+class CompletingSymmetrized(Symmetrized, Completing):
+    """The average of a model that completes."""
 
     def propose(
         self, known: Num[Tensor, "batch *event"], mask: Bool[Tensor, "batch *event"], rng: RandomStream
@@ -62,7 +84,7 @@ class Symmetrized(Model, Completing):
         if not isinstance(self.inner, Completing):
             msg = f"{type(self.inner).__name__} does not complete"
             raise TypeError(msg)
-        element = self._drawn(len(known), rng, known.device)
+        element = self.drawn(len(known), rng, known.device)
         sites = self.elements.sites.to(known.device)[element]
         moved_mask = mask.flatten(1).gather(1, sites).reshape(mask.shape)
         x, log_weight = self.inner.propose(self.elements.of(known, element), moved_mask, rng)
@@ -71,9 +93,3 @@ class Symmetrized(Model, Completing):
     def is_exact(self, mask: Bool[Tensor, "batch *event"]) -> Bool[Tensor, " batch"]:
         """Where nothing is known: elsewhere the weight depends on the element that was drawn."""
         return ~mask.flatten(1).any(1)
-
-    def _drawn(self, num_samples: int, rng: RandomStream, device: torch.device) -> Int[Tensor, " batch"]:
-        """One element for each sample, evenly, from the sample's own random numbers."""
-        stream = rng.spawn(_ELEMENT_STREAM).at(rng.first)
-        uniforms = stream.uniforms(num_samples, 1, device)[:, 0].double()
-        return (uniforms * len(self.elements)).long()

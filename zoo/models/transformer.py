@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
 from zoo.core.spaces import Space
-from zoo.models.conditioning import Features, Modulation
 from zoo.models.frontier import Frontier, FrontierSweep, SiteReadout, SiteReadoutSweep
 from zoo.models.site_network import Packed, SiteNetwork, Sweep, discrete_values
-from zoo.models.weights import generator_of, normal_parameter
+from zoo.nn.conditioning import Features, Modulation
+from zoo.nn.weights import generator_of, normal_parameter
 from zoo.specs.models.transformer import TransformerSpec
 
 _EXPANSION = 4  # hidden units of a dense map for each number of a site

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, silu
 
-from zoo.models.weights import normal_parameter
+from zoo.nn.weights import normal_parameter
 from zoo.specs.models.conditions import ConditionOn
 
 FEATURES = 32

@@ -24,6 +24,9 @@ def path_wise_mean(sampled: Sampled) -> Float[Tensor, ""]:
         CapabilityMissingError: a model whose samples are no differentiable function of its weights, or a target without
             forces.
     """
+    if sampled.path is not None:
+        surrogate = (sampled.path * _gradient(sampled)).sum() / len(sampled.f)
+        return sampled.f.mean() + surrogate - surrogate.detach()
     path = reparametrised(sampled.model)
     if path is None:
         kind = sampled.model.space.spec.kind

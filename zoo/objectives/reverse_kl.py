@@ -12,9 +12,11 @@ from zoo.core.models import Model
 from zoo.core.random import RandomStream
 from zoo.core.symmetries import Images
 from zoo.core.targets import States
+from zoo.models.paths import differentiable
 from zoo.objectives.base import Batch, Loss, Objective
 from zoo.objectives.measure_valued import measure_valued_mean
 from zoo.objectives.path_wise import path_wise_mean
+from zoo.objectives.reparametrised import reparametrised_mean
 from zoo.objectives.sampled import Penalty, Sampled
 from zoo.objectives.score_function import control_variate_mean, score_function_mean
 from zoo.specs.errors import InvalidValueError
@@ -27,10 +29,12 @@ _IMAGE_STREAM = 2**21  # index of the stream from which images are drawn
 class ReverseKl(Objective):
     """<f>_q with f = beta E(x) + ln q(x): KL(q || p) - ln Z, hence an upper bound on beta_f = -ln Z.
 
-    The samples come from the model without gradient.  The gradient is that of the score function with a baseline, or
-    goes through the samples (``path_wise``); either vanishes sample by sample where q = p.  Where the target has a
-    symmetry g that the model has not, the penalty <ln q(x) - ln q(g x)>_q = KL(q || g q) >= 0 is added, which is zero
-    only where q has it too: without it a mode whose images are far away can be lost, and nothing in f shows it.
+    The gradient is that of the score function with a baseline, or goes through the samples (``path_wise``); either
+    vanishes sample by sample where q = p.  ``reparametrised`` is the whole derivative through the samples.
+
+    Where the target has a symmetry g that the model has not, the penalty <ln q(x) - ln q(g x)>_q = KL(q || g q) >= 0 is
+    added, which is zero only where q has it too: without it a mode whose images are far away can be lost, and nothing
+    in f shows it.
 
     Source: Wu, Wang, Zhang, PRL 122, 080602 (2019), eq. 3.
     """
@@ -47,24 +51,30 @@ class ReverseKl(Objective):
         if batch.states is None:
             msg = "objective 'reverse_kl' averages an energy, and there is no target"
             raise InvalidValueError(msg)
-        x = model.sample(batch.num_samples, rng)
+        gradient = self._gradient(model)
+        x, log_prob, path = _drawn(model, batch.num_samples, rng, gradient)
         reduced_energy = batch.states.reduced_energy(x)
-        log_prob = model.log_prob(x)
         f = reduced_energy + log_prob.detach()
         parts = _parts(f, reduced_energy, log_prob.detach(), batch.states)
         shift: Tensor | float = 0.0
         penalty = self._penalty(batch, rng)
         if penalty is not None:
-            log_prob_of_image = model.log_prob(penalty.image(x))
-            difference = (log_prob - log_prob_of_image).detach()
-            parts["symmetry_penalty"] = difference.mean()
-            f = f + penalty.weight * difference
-            # <grad ln q(x)> is zero: with it the two cancel sample by sample where q has the symmetry
-            slope = (log_prob - log_prob_of_image).mean()
-            shift = penalty.weight * (slope - slope.detach())
-        sampled = Sampled(model, batch.states, x, f, log_prob, penalty)
-        value = _GRADIENTS[self.spec.gradient](sampled, self.spec)
+            fixed = log_prob if path is None else model.log_prob(x)
+            asymmetry = fixed - model.log_prob(penalty.image(x))
+            parts["symmetry_penalty"] = asymmetry.detach().mean()
+            f = f + penalty.weight * asymmetry.detach()
+            if gradient != "reparametrised":
+                # <grad ln q(x)> is zero: with it the two cancel sample by sample where q has the symmetry
+                shift = penalty.weight * (asymmetry.mean() - asymmetry.detach().mean())
+        sampled = Sampled(model, batch.states, x, f, log_prob, penalty, path)
+        value = _GRADIENTS[gradient](sampled, self.spec)
         return Loss(value + shift, _relative(-reduced_energy - log_prob.detach(), batch.states.groups), parts)
+
+    def _gradient(self, model: Model) -> str:
+        """The gradient that is taken: the one asked for, or the one that suits the model."""
+        if self.spec.gradient != "auto":
+            return self.spec.gradient
+        return "score_function" if differentiable(model) is None else "reparametrised"
 
     def _penalty(self, batch: Batch, rng: RandomStream) -> Penalty | None:
         """The penalty for the symmetries that the target has and the model has not, or None."""
@@ -82,8 +92,19 @@ def _score_function(sampled: Sampled, spec: ReverseKlSpec) -> Float[Tensor, ""]:
 _GRADIENTS: dict[str, Callable[[Sampled, ReverseKlSpec], Tensor]] = {
     "score_function": _score_function,
     "measure_valued": lambda sampled, _: measure_valued_mean(sampled),
+    "reparametrised": lambda sampled, _: reparametrised_mean(sampled),
     "path_wise": lambda sampled, _: path_wise_mean(sampled),
 }
+
+
+def _drawn(model: Model, num_samples: int, rng: RandomStream, gradient: str) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Samples x without gradient, ln q with one, and x as a function of the weights where the gradient needs that."""
+    sampler = differentiable(model) if gradient in ("reparametrised", "path_wise") else None
+    if sampler is None:
+        x = model.sample(num_samples, rng)
+        return x, model.log_prob(x), None
+    path, log_prob = sampler.differentiable_sample(num_samples, rng)
+    return path.detach(), log_prob, path
 
 
 def _parts(f: Tensor, reduced_energy: Tensor, log_prob: Tensor, states: States) -> dict[str, Float[Tensor, ""]]:

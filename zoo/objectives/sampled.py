@@ -34,3 +34,5 @@ class Sampled:
     f: Float[Tensor, " batch"]
     log_prob: Float[Tensor, " batch"]
     penalty: Penalty | None = None
+    path: Float[Tensor, "batch *event"] | None = None
+    """The same samples as a differentiable function of the weights, from models that draw so."""

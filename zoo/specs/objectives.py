@@ -24,10 +24,13 @@ class ReverseKlSpec(ObjectiveSpec):
     learns_from: ClassVar[tuple[Source, ...]] = ("energy",)
 
     kind: Literal["reverse_kl"] = "reverse_kl"
-    gradient: Literal["score_function", "measure_valued", "path_wise"] = "score_function"
+    gradient: Literal["auto", "score_function", "measure_valued", "reparametrised", "path_wise"] = "auto"
     """``score_function``: any density.  ``measure_valued``: both values of every site in turn, for independent
-    two-valued sites.  ``path_wise``: through the samples, for real variables and targets with forces;
-    less noisy, but slow to learn the weights of modes that are far apart."""
+    two-valued sites.  ``reparametrised``: the whole derivative through the samples, for families that make them in one
+    differentiable pass (flows).  ``path_wise``: through the samples without the derivative of ln q at fixed samples,
+    whose average is zero: it vanishes where q = p, costs an inverse pass more for flows, and exists for continuous
+    autoregressive models too.  Through the samples the noise is less, but the weights of modes that are far apart are
+    learnt slowly.  ``auto``: ``reparametrised`` for flows, else ``score_function``."""
     baseline: Literal["leave_one_out", "batch_mean", "control_variate", "none"] = "leave_one_out"
     """What the score function is compared with.  ``leave_one_out``: the mean of the other samples.  ``batch_mean``: the
     mean of all, which shrinks the gradient by (n - 1) / n.  ``control_variate``: for each site a linear function of the

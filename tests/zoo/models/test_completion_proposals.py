@@ -9,10 +9,11 @@ from zoo.core.models import Completing, Model
 from zoo.core.random import RandomStream
 from zoo.models.independent_sites import ProductModel
 from zoo.models.symmetrized import Symmetrized
+from zoo.specs.spaces import DISCRETE
 
 SHAPE = (2, 3)
 NUM = 20_000
-CASES = tuple(case for case in SCRAMBLED_CASES if case.space((1,)).spec.is_discrete)
+CASES = tuple(case for case in SCRAMBLED_CASES if case.kind in DISCRETE)
 MASKS = {
     "prefix": [[1, 1, 1], [1, 0, 0]],
     "suffix": [[0, 0, 1], [1, 1, 1]],

@@ -12,7 +12,7 @@ from zoo.core.random import RandomStream
 from zoo.core.spaces import build_space
 from zoo.core.symmetries import images
 from zoo.models.autoregressive import Autoregressive
-from zoo.models.symmetrized import Symmetrized
+from zoo.models.symmetrized import Symmetrized, symmetrized
 from zoo.specs.models.made import MadeSpec
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.symmetries import ModelSymmetry
@@ -23,7 +23,7 @@ SHAPE = (3, 3)
 def averaged(*names: ModelSymmetry) -> Symmetrized:
     model = build_model(MadeSpec(width=5), spins(SHAPE), seed=1)
     scramble(model)
-    return Symmetrized(model, images(names, spins(SHAPE).spec))
+    return symmetrized(model, images(names, spins(SHAPE).spec))
 
 
 def shifts(x: Tensor) -> list[Tensor]:

@@ -7,8 +7,8 @@ from tests.conformance.cases import scramble, spins
 from zoo.catalog import build
 from zoo.core.models import ConditionalModel
 from zoo.core.random import RandomStream
-from zoo.models.conditioning import FEATURES, ConditionEncoder, Modulation, encoder_of, modulated_columns
-from zoo.models.weights import generator_of
+from zoo.nn.conditioning import FEATURES, ConditionEncoder, Modulation, encoder_of, modulated_columns
+from zoo.nn.weights import generator_of
 from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
 from zoo.specs.models.made import MadeSpec

@@ -162,7 +162,7 @@ def test_symmetries_are_one_or_a_list_of_different_ones() -> None:
     assert MadeSpec(symmetry="z2").symmetries == ("z2",)
     both = MadeSpec.model_validate({"symmetry": ["z2", "lattice_point_group"]})
     assert both.symmetries == ("z2", "lattice_point_group")
-    assert both.averaged_symmetries == ("lattice_point_group",)
+    assert both.averaged_symmetries(SpaceSpec(kind="spins", event_shape=(4, 4))) == ("lattice_point_group",)
     for wrong in (["z2", "z2"], [], ["none"], "rotation"):
         with pytest.raises(ValidationError, match=r"symmetry"):
             MadeSpec.model_validate({"symmetry": wrong})
