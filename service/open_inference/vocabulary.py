@@ -7,10 +7,11 @@ import numpy as np
 from models_registry.versions import VersionRecord
 from service.open_inference.datatypes import datatype_of
 from service.use_cases.resolve import capabilities_of, condition_on_of, space_of
+from zoo.specs.models.conditions import ConditionOn
 
 PLATFORM = "helmholtz"
 
-CONDITIONS = ("beta", "h", "J", "label")
+CONDITIONS = tuple(ConditionOn.model_fields)
 """Values of what a model is conditioned on, in either question."""
 SAMPLING_INPUTS = ("n", "seed", *CONDITIONS)
 SAMPLING_OUTPUTS = ("samples", "log_prob")

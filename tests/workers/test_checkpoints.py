@@ -29,6 +29,12 @@ def test_the_newest_is_read(folder: CheckpointFolder) -> None:
     assert folder.read_latest() == b"step 10"
 
 
+def test_of_one_step_the_one_written_last_is_read(folder: CheckpointFolder) -> None:
+    for data in (b"one", b"two", b"three", b"four", b"five"):
+        folder.write(7, data)
+        assert folder.read_latest() == data
+
+
 def test_two_are_kept(folder: CheckpointFolder, tmp_path: Path) -> None:
     for step in range(6):
         folder.write(step, b"step %d" % step)

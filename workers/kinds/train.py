@@ -2,7 +2,8 @@
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Any
 
@@ -20,9 +21,13 @@ from workers.kinds.publication import exact_reference, on_host, published
 from workers.kinds.solution import solved_version
 from zoo.catalog import build, build_objective
 from zoo.core.spaces import Space
+from zoo.specs.errors import NumericalError
 from zoo.training.problem import Trainable
 from zoo.training.state import StepInfo, TrainState, state_metadata, state_tensors
 from zoo.training.trainer import Trainer, take_best_weights, train
+
+LOWERED = 0.1
+"""What the learning rate is multiplied by after a divergence, once."""
 
 _SERIES = ("loss", "effective_sample_fraction", "held_out_nll", "gradient_norm", "learning_rate", "beta")
 
@@ -38,13 +43,16 @@ class Train(Kind):
         prepare_thread(context.settings.train_threads)
         device = choose_device(spec.training.device)
         lesson = prepared_lesson(context, spec, device)
-        model = build(spec.model, lesson.space, spec.training.seed).to(device)
-        take_first_weights(context, spec, model)
         trainer = Trainer(build_objective(spec.principle), lesson.problem, spec.schedule)
-        start = _resumed(context, trainer, model) or trainer.init(model)
+
+        def last_good() -> TrainState:
+            model = build(spec.model, lesson.space, spec.training.seed).to(device)
+            take_first_weights(context, spec, model)
+            return _resumed(context, trainer, model) or trainer.init(model)
+
         exact = None if lesson.problem.state is None else exact_reference(lesson.problem.state)
-        reporter = _Reporter(context, spec, lesson.space, None if exact is None else exact.beta_f, start)
-        final = _train(context, trainer, start, reporter)
+        reporter = _Reporter(context, spec, lesson.space, None if exact is None else exact.beta_f)
+        final = _trained(context, trainer, last_good, reporter)
         take_best_weights(final)
         metrics = evaluated(trainer, final.model, spec)
         reporter.say(f"finished at step {final.step} ({final.stop_reason}); evaluation: {json.dumps(metrics)}")
@@ -54,9 +62,22 @@ class Train(Kind):
         return published(context, spec, final.model.state_dict(), lesson, metrics)
 
 
+def _trained(
+    context: JobContext, trainer: Trainer, last_good: Callable[[], TrainState], reporter: "_Reporter"
+) -> TrainState:
+    """The state after the last step; after a divergence training goes on from the last good one, slower, once."""
+    state = last_good()
+    while True:
+        try:
+            return _train(context, trainer, state, reporter)
+        except NumericalError as error:
+            state = _slowed(context, last_good(), error)
+
+
 def _train(context: JobContext, trainer: Trainer, start: TrainState, reporter: "_Reporter") -> TrainState:
     """The state after the last step; a stop request leaves a checkpoint."""
     state, written_at = start, time.monotonic()
+    reporter.start = start
     for state, info in train(trainer, start):
         reporter.step(info)
         if context.stop_requested():
@@ -66,6 +87,22 @@ def _train(context: JobContext, trainer: Trainer, start: TrainState, reporter: "
             _write_checkpoint(context, state)
             written_at = time.monotonic()
     return state
+
+
+def _slowed(context: JobContext, good: TrainState, error: NumericalError) -> TrainState:
+    """The state before a divergence with a lower learning rate, written down so that it stays lower.
+
+    Raises:
+        NumericalError: the rate was lowered already.
+    """
+    if good.learning_rate_factor < 1:
+        msg = f"{error.detail}; it diverged at {good.learning_rate_factor:g} times the learning rate too"
+        raise NumericalError(msg) from error
+    slowed = replace(good, learning_rate_factor=LOWERED)
+    _write_checkpoint(context, slowed)
+    line = f"{error.detail}; going on from step {good.step} with {LOWERED:g} times the learning rate"
+    context.report(Report(lines=(line,)))
+    return slowed
 
 
 def _write_checkpoint(context: JobContext, state: TrainState) -> None:
@@ -91,7 +128,8 @@ class _Reporter:
     spec: TrainJobSpec
     space: Space
     exact_beta_f: float | None
-    start: TrainState
+    start: TrainState | None = None
+    """Where training began or went on."""
 
     def step(self, info: StepInfo) -> None:
         """Report one step."""
@@ -128,8 +166,8 @@ class _Reporter:
 
     def _progress(self, info: StepInfo) -> dict[str, Any]:
         max_steps = self.spec.training.max_steps
-        steps_here = max(1, info.step - self.start.step)
-        per_step = (info.seconds - self.start.seconds) / steps_here
+        done, seconds = (0, 0.0) if self.start is None else (self.start.step, self.start.seconds)
+        per_step = (info.seconds - seconds) / max(1, info.step - done)
         left = (max_steps - info.step) * per_step
         if self.spec.training.max_seconds is not None:
             left = min(left, max(0.0, self.spec.training.max_seconds - info.seconds))

@@ -45,7 +45,8 @@ class CheckpointFolder:
     def _newest_first(self) -> list[Path]:
         if not self._folder.is_dir():
             return []
-        return sorted((p for p in self._folder.iterdir() if not p.name.startswith(".")), reverse=True)
+        found = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
+        return sorted(found, key=lambda path: (path.name.partition("-")[0], path.stat().st_mtime_ns), reverse=True)
 
 
 def _fsync_folder(folder: Path) -> None:

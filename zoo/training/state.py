@@ -41,6 +41,7 @@ class TrainState:
     ``model`` and ``optimizer`` are changed in place by a step, so an earlier state is spent once a later one exists.
     ``log_weights`` are those of the most recent steps at the same beta, oldest first, float64.  ``kept`` are the
     weights with the lowest negative log-likelihood of held-out data, by name; empty where there is no such data.
+    ``learning_rate_factor`` multiplies the schedule's rate: less than 1 after a divergence.
     """
 
     model: Model | ConditionalModel
@@ -53,6 +54,7 @@ class TrainState:
     held_out: HeldOut = field(default_factory=HeldOut)
     kept: dict[str, Tensor] = field(default_factory=dict)
     stop_reason: StopReason | None = None
+    learning_rate_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def state_metadata(state: TrainState) -> dict[str, Any]:
         "plateau": [state.plateau.average, state.plateau.lowest, state.plateau.lowest_step],
         "held_out": [state.held_out.last, state.held_out.lowest, state.held_out.lowest_step],
         "stop_reason": state.stop_reason,
+        "learning_rate_factor": state.learning_rate_factor,
     }
 
 
@@ -130,6 +133,7 @@ def restored(fresh: TrainState, tensors: dict[str, Tensor], metadata: dict[str, 
             held_out=HeldOut(*metadata["held_out"]),
             kept={key.removeprefix("kept."): value for key, value in tensors.items() if key.startswith("kept.")},
             stop_reason=metadata["stop_reason"],
+            learning_rate_factor=metadata.get("learning_rate_factor", 1.0),
         )
     except (KeyError, RuntimeError) as error:
         msg = f"the checkpoint does not belong to this model and training: {error}; start the training anew"

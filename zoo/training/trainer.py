@@ -69,7 +69,7 @@ class Trainer:
         log_weights = _recent(state, loss.log_weights, beta)
         numbers = _on_host(loss, log_weights, gradient_norm)
         _require_finite(numbers, state.step)
-        learning_rate = learning_rate_at(state.step, self.spec)
+        learning_rate = state.learning_rate_factor * learning_rate_at(state.step, self.spec)
         _adam_step(state.optimizer, learning_rate)
         after = replace(
             self._judged(replace(state, step=state.step + 1)),

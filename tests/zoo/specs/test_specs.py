@@ -176,6 +176,17 @@ CONDITIONS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"label": 3, "beta": [0.2, 1]}, {"kind": "ising", "shape": [4]}, "choose one"),
     ({"beta": [0.2, 1]}, {"kind": "phi4", "shape": [4], "mass_squared": 1, "coupling": 1}, None),
     ({"beta": [0.2, 1]}, {"kind": "dual_ising", "shape": [2, 2], "beta": 0.3}, "holds the temperature already"),
+    ({"mass_squared": [-4, 1]}, {"kind": "phi4", "shape": [4], "mass_squared": 1, "coupling": 1}, None),
+    (
+        {"mass_squared": [-4, 1], "coupling": [0, 1]},
+        {"kind": "phi4", "shape": [4], "mass_squared": 1, "coupling": 1},
+        "at mass_squared = -4, coupling = 0: mass_squared is -4 with coupling 0",
+    ),
+    (
+        {"coupling": [-1, 1]},
+        {"kind": "phi4", "shape": [4], "mass_squared": 1, "coupling": 1},
+        "no such target at coupling = -1",
+    ),
 ]
 
 

@@ -1,9 +1,10 @@
 """What a model is conditioned on, as a user writes it: one network for a range of parameters, or for classes."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from zoo.specs.base import Spec
 from zoo.specs.targets.base import MAX_BETA, MAX_COUPLING, MIN_BETA, TargetSpec
@@ -30,6 +31,10 @@ class ConditionOn(Spec):
     """Lowest and highest uniform field, for targets that have one."""
     J: Range | None = None
     """Lowest and highest coupling, for targets that have one."""
+    mass_squared: Range | None = None
+    """Lowest and highest m^2, for lattice fields."""
+    coupling: Range | None = None
+    """Lowest and highest lambda, for lattice fields."""
     label: Annotated[int, Field(ge=2, le=1000)] | None = None
     """Number of classes: labels are 0 .. label - 1."""
 
@@ -63,6 +68,18 @@ class ConditionOn(Spec):
             if not isinstance(getattr(target, name, None), float):
                 has = ", ".join(n for n in type(self).model_fields if isinstance(getattr(target, n, None), float))
                 return f"condition_on.{name}: target {target.kind!r} has no such parameter; it has {has}"
+        return self._impossible_corner(target)
+
+    def _impossible_corner(self, target: TargetSpec) -> str | None:
+        """Why the target does not exist at some ends of the ranges, or None where it does at all of them."""
+        for ends in product(*self.ranges.values()):
+            corner = dict(zip(self.ranges, ends, strict=True))
+            try:
+                type(target).model_validate(target.model_dump(exclude=set(corner)) | corner)
+            except ValidationError as error:
+                at = ", ".join(f"{name} = {value:g}" for name, value in corner.items())
+                why = error.errors()[0]["msg"].removeprefix("Value error, ")
+                return f"condition_on: there is no such target at {at}: {why}"
         return None
 
     def values_of(self, target: TargetSpec) -> dict[str, float]:
