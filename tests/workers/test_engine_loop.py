@@ -403,6 +403,24 @@ def test_an_engine_is_known_while_it_lives(loops: Loops, client: Client, redis: 
     assert not redis.exists(ENGINE_KEY + NAME)
 
 
+def test_metrics_that_fail_do_not_make_an_engine_seem_dead(
+    loops: Loops, client: Client, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_metrics(models: WarmModels) -> bytes:
+        msg = "dictionary changed size during iteration"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(loop_module, "metrics_text", broken_metrics)
+    loops.start()
+    for _ in range(3):
+        time.sleep(0.5)
+        redis.delete(ENGINE_KEY + NAME)
+    deadline = time.monotonic() + 3
+    while not redis.exists(ENGINE_KEY + NAME) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert redis.exists(ENGINE_KEY + NAME)
+
+
 def test_stopping_finishes_the_request_in_hand(loops: Loops, client: Client, ticking: Ticking) -> None:
     loop = loops.start()
     in_hand = client.send("tick", n=3, wait=True)

@@ -34,6 +34,21 @@ def engine(registry: TinyRegistry) -> Engine:
     return Engine(WarmModels(registry.versions, 4, CPU), CPU)
 
 
+def test_operations_that_take_turns_leave_autograd_as_it_was(engine: Engine) -> None:
+    payload = {"model": "made", "version": 1, "seed": 1, "n": 5000}
+    turns = [
+        engine.run("free_energy", payload | {"method": "importance", "condition": {}, "exact_seconds": 0})
+        for _ in (0, 1)
+    ]
+    for _ in range(2):
+        for each in turns:
+            next(each)
+            assert not torch.is_inference_mode_enabled()
+    for each in turns:
+        each.close()
+    assert not torch.is_inference_mode_enabled()
+
+
 def ask(engine: Engine, operation: str, **payload: object) -> list[dict[str, Any]]:
     return [part for part in engine.run(operation, payload) if part is not None]
 

@@ -6,7 +6,7 @@ from typing import Any
 import psutil
 import pytest
 
-from workers.engine.references import References
+from workers.engine.references import MOST_PROCESSES, References
 from zoo.specs.errors import NoExactReferenceError
 from zoo.specs.targets.base import TargetSpec
 from zoo.specs.targets.ising import IsingSpec
@@ -116,6 +116,24 @@ def test_several_are_searched_for_beside_other_work(references: References) -> N
     with references.search([specs[2], specs[0]], seconds=0.0) as remembered:
         assert remembered.finished()
     assert remembered.answers == [third, first]
+
+
+def test_no_look_at_a_reference_takes_time_and_few_are_solved_at_once(references: References) -> None:
+    slow = [SLOW.model_copy(update={"beta": beta}) for beta in (0.41, 0.42, 0.43)]
+    before, finding = children(), [references.find(spec) for spec in slow]
+    for each in finding:
+        next(each)
+    assert children() == before + MOST_PROCESSES
+    started = time.monotonic()
+    for _ in range(100):
+        assert [next(each) for each in finding] == [None] * 3
+    assert time.monotonic() - started < 1, "an engine has other work meanwhile"
+    finding[0].close()
+    next(finding[2])
+    assert children() == before + MOST_PROCESSES
+    for each in finding:
+        each.close()
+    assert children_become(before)
 
 
 def test_a_search_ends_when_its_time_is_over(references: References) -> None:

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from tests.workers.tiny_models import FAMILIES, TARGET
 from workers.engine.stacking import STACKS, Stacking, stack_of
+from workers.engine.tiled import Piece, energies
 from workers.jobs.specs import TrainJobSpec
 from zoo.catalog import build_model, build_target
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.core.tiles import SHARED_ROWS
+from zoo.core.tiles import SHARED_ROWS, Tile
+from zoo.specs.targets.spin_glass import SpinGlassSpec
 
 
 def tiny(family: str) -> Model:
@@ -65,6 +67,36 @@ def test_it_is_tried_once_and_not_where_rows_take_long() -> None:
     assert (stacking.rows, stacking.tried, model.calls) == (SHARED_ROWS, True, 0)
     stacking.try_once(cast("Any", model), 1e3)
     assert model.calls == 0
+
+
+def test_a_fault_while_it_is_tried_changes_nothing() -> None:
+    class Broken:
+        def sample_and_log_prob(self, rows: int, rng: RandomStream) -> tuple[Tensor, Tensor]:
+            msg = "planted"
+            raise RuntimeError(msg)
+
+    stacking = Stacking()
+    stacking.try_once(cast("Any", Broken()), 1e3)
+    assert (stacking.rows, stacking.tried) == (SHARED_ROWS, True)
+
+
+def test_energies_of_stacked_rows_are_those_of_tiles_of_32() -> None:
+    target = build_target(
+        SpinGlassSpec.model_validate({"couplings": {"kind": "sherrington_kirkpatrick", "n": 200, "seed": 1}})
+    )
+    x = torch.randint(0, 2, (256, 200), generator=torch.Generator().manual_seed(1)).mul(2).sub(1).to(torch.int8)
+    piece = Piece({}, Tile(0, 32, SHARED_ROWS))
+    alone = torch.cat([target.energy(x[i : i + SHARED_ROWS]) for i in range(0, 256, SHARED_ROWS)])
+    assert torch.equal(energies(target, x, piece), alone)
+    batches: list[int] = []
+
+    class Counting:
+        def energy(self, x: Tensor) -> Tensor:
+            batches.append(len(x))
+            return x.double().sum(1)
+
+    energies(cast("Any", Counting()), x, piece)
+    assert batches == [SHARED_ROWS] * 8
 
 
 def test_a_stack_is_the_smallest_that_holds_all() -> None:

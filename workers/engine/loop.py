@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from workers.engine.mailbox import Letter, Mailbox, Outgoing
+from workers.engine.mailbox import Entry, Letter, Mailbox, Outgoing
 from workers.engine.metrics import (
     ACTIVE,
     ENDED,
@@ -45,6 +45,7 @@ from zoo.specs.errors import DeadlineExceededError, HelmholtzError, UnavailableE
 log = structlog.get_logger()
 
 _BLOCK_MILLISECONDS = 1000
+_POLL_MILLISECONDS = 20  # between two looks at what works wait for
 _MAX_DELIVERIES = 3
 _CLAIM_SECONDS = 1.0
 
@@ -61,6 +62,7 @@ class EngineLoop:
         self._schedule = Schedule()
         self._outgoing = Outgoing()
         self._suspects: deque[Letter] = deque()
+        self._survived: set[Entry] = set()
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._pulse = threading.Thread(target=self._announce, name="engine-pulse", daemon=True)
@@ -114,8 +116,10 @@ class EngineLoop:
             self._exchange()
         if not self._schedule and self._suspects:
             self._admit([self._suspects.popleft()])
-        if not self._schedule and not self._outgoing and not self._stopping.is_set():
-            self._admit(self._mailbox.wait(_BLOCK_MILLISECONDS, self._schedule.most("interactive")))
+        if self._schedule.only_waits():
+            self._wait(_POLL_MILLISECONDS)
+        elif not self._schedule and not self._outgoing and not self._stopping.is_set():
+            self._wait(_BLOCK_MILLISECONDS)
         if time.monotonic() >= self._claim_at and not self._stopping.is_set():
             self._claim_at = time.monotonic() + _CLAIM_SECONDS
             self._suspects.extend(self._mailbox.claimed())
@@ -135,6 +139,14 @@ class EngineLoop:
             self._admit(incoming.letters)
             came_long = any(letter.request.priority == "bulk" for letter in incoming.letters)
 
+    def _wait(self, milliseconds: int) -> None:
+        """Take in what comes first, not more of either priority than is held of long requests: others may be idle."""
+        room = min(self._room().values(), default=0)
+        if room > 0:
+            self._admit(self._mailbox.wait(milliseconds, room))
+        else:
+            self._stopping.wait(milliseconds / 1000)
+
     def _room(self) -> dict[Priority, int]:
         """How many more requests are taken in now: none while one may be at hand that ends engines."""
         if self._stopping.is_set() or self._suspects or any(work.alone for work in self._schedule):
@@ -146,11 +158,13 @@ class EngineLoop:
     def _admit(self, letters: Sequence[Letter]) -> None:
         """Take letters in; one that keeps ending its engines is answered instead."""
         for letter in letters:
-            again = letter.deliveries > 1
+            again = letter.deliveries > 1 and letter.entry not in self._survived
             work = Work(letter.request, letter.entry, alone=again)
             if again and letter.deliveries > _MAX_DELIVERIES:
                 msg = f"the computation ended the engine {_MAX_DELIVERIES} times and is not tried again"
                 self._refuse(work, UnavailableError(msg, reason="COMPUTATION_FAILED"))
+            elif time.time() > letter.request.deadline:
+                self._refuse(work, _too_late())
             elif self._guarded([work], lambda work=work: work.begin(self._engine)):  # type: ignore[misc]
                 self._schedule.add(work)
 
@@ -161,14 +175,11 @@ class EngineLoop:
             if work.request.id in abandoned:
                 log.debug("nobody waits for a request any more", request=work.request.trace, id=work.request.id)
                 ENDED.labels("abandoned").inc()
+                self._outgoing.given_up.append(work.request.id)
                 self._end(work)
             elif now > work.request.deadline:
-                msg = (
-                    "the deadline passed while the answer was being computed; ask for less, or allow more with "
-                    "Prefer: wait"
-                )
                 self._schedule.remove(work)
-                self._refuse(work, DeadlineExceededError(msg))
+                self._refuse(work, _too_late())
 
     def _step(self, together: list[Work]) -> None:
         """Compute one tile, or one part of an operation that has none."""
@@ -204,6 +215,7 @@ class EngineLoop:
         if part is None:  # it waits for something: another process, say
             self._schedule.step_aside(work)
             return
+        work.waits = False
         if work.held is not None or part is _END:
             self._answer(work, work.held or {}, final=part is _END)
         work.held = part
@@ -278,7 +290,8 @@ class EngineLoop:
         self._close(work)
 
     def _forget_all(self) -> None:
-        """Drop everything in hand: what was not acknowledged comes again."""
+        """Drop everything in hand: what was not acknowledged comes again, and did not end this engine."""
+        self._survived = {work.entry for work in self._schedule}
         for work in self._schedule:
             self._close(work)
         self._schedule.clear()
@@ -290,19 +303,30 @@ class EngineLoop:
         if work.parts is not None:
             work.parts.close()
 
+    def _beat(self) -> None:
+        """Write the key that says this engine is alive, then its metrics."""
+        value = json.dumps(self._info | {"pid": os.getpid()})
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(ENGINE_KEY + self._name, value, ex=ENGINE_TTL_SECONDS)
+        pipeline.expire(OWN_STREAM + self._name, OWN_STREAM_TTL_SECONDS)
+        pipeline.execute()
+        self._redis.set(ENGINE_METRICS_KEY + self._name, metrics_text(self._engine.models), ex=ENGINE_TTL_SECONDS)
+
     def _announce(self) -> None:
         """Keep the key that says this engine is alive."""
         while not self._ended.is_set():
             try:
-                value = json.dumps(self._info | {"pid": os.getpid()})
-                pipeline = self._redis.pipeline(transaction=False)
-                pipeline.set(ENGINE_KEY + self._name, value, ex=ENGINE_TTL_SECONDS)
-                pipeline.set(ENGINE_METRICS_KEY + self._name, metrics_text(self._engine.models), ex=ENGINE_TTL_SECONDS)
-                pipeline.expire(OWN_STREAM + self._name, OWN_STREAM_TTL_SECONDS)
-                pipeline.execute()
+                self._beat()
             except RedisError as error:
                 log.debug("engine pulse not written", error=str(error))
+            except Exception:  # an engine that computes must not be taken for dead
+                log.exception("engine pulse failed")
             self._ended.wait(1)
+
+
+def _too_late() -> DeadlineExceededError:
+    msg = "the deadline passed while the answer was being computed; ask for less, or allow more with Prefer: wait"
+    return DeadlineExceededError(msg)
 
 
 def _count(operation: str, pieces: Sequence[Piece]) -> None:

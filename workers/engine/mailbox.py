@@ -47,6 +47,8 @@ class Outgoing:
 
     replies: list[tuple[str, Reply]] = field(default_factory=list)
     done: list[Entry] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    """Requests whose cancellation has done its work."""
 
     def __bool__(self) -> bool:
         return bool(self.replies or self.done)
@@ -89,6 +91,7 @@ class Mailbox:
         answers = pipeline.execute()[before:]
         outgoing.replies.clear()
         outgoing.done.clear()
+        outgoing.given_up.clear()
         abandoned = set()
         if active:
             cancelled, present = answers[0], answers[1]
@@ -142,6 +145,8 @@ class Mailbox:
             pipeline.xadd(reply_to, {FIELD: encode(reply)})
         for reply_to in {reply_to for reply_to, _ in outgoing.replies}:
             pipeline.expire(reply_to, _REPLY_TTL_SECONDS)
+        if outgoing.given_up:
+            pipeline.delete(*[CANCEL_KEY + request for request in outgoing.given_up])
         for stream, ids in _by_stream(outgoing.done).items():
             pipeline.xack(stream, ENGINE_GROUP, *ids)
             pipeline.xdel(stream, *ids)

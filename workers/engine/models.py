@@ -54,9 +54,9 @@ class WarmModel:
     trainable: Trainable | None
     """None for families that have a free energy and no distribution."""
     state_at: StateAt | None
-    approximation: "WarmApproximation | None" = None
-    """The free energy of those."""
     stacking: Stacking = field(default_factory=Stacking)
+    approximation: "WarmApproximation | None" = None
+    """The free energy of families without a distribution."""
 
     @cached_property
     def nanoseconds(self) -> float:
@@ -138,6 +138,7 @@ class WarmModels:
         self._models: OrderedDict[Key, WarmModel] = OrderedDict()
         self._alive: WeakValueDictionary[int, WarmModel] = WeakValueDictionary()
         self._largest: dict[Key, int] = {}
+        self._stacking: dict[Key, Stacking] = {}
         self.seconds_loading = 0.0
         self.num_loaded = 0
         self.num_evicted = 0
@@ -151,7 +152,8 @@ class WarmModels:
     @property
     def num_bytes(self) -> int:
         """Bytes of all models that are in memory, those included that only a running request holds."""
-        return sum(model.num_bytes for model in self._alive.values())
+        alive = (reference() for reference in self._alive.valuerefs())  # a list, which other threads leave alone
+        return sum(model.num_bytes for model in alive if model is not None)
 
     def get(self, model: str, version: int) -> WarmModel:
         """The model of an immutable version, loaded on first use.
@@ -163,7 +165,8 @@ class WarmModels:
         key = (model, version)
         if key not in self._models:
             started = time.perf_counter()
-            self._models[key] = loaded = self._load(self._versions.get(model, str(version)))
+            loaded = self._load(self._versions.get(model, str(version)), self._stacking_of(key))
+            self._models[key] = loaded
             self.seconds_loading += time.perf_counter() - started
             self._alive[id(loaded)] = loaded
             self.num_loaded += 1
@@ -189,6 +192,12 @@ class WarmModels:
         model = None if key is None else self._models.get(key)
         return SHARED_ROWS if model is None else model.stacking.rows
 
+    def _stacking_of(self, key: Key) -> Stacking:
+        """What was found out about a version, also when it was in memory before."""
+        if len(self._stacking) >= _REMEMBERED:
+            self._stacking.clear()
+        return self._stacking.setdefault(key, Stacking())
+
     def _make_room(self, newest: Key) -> None:
         """Drop the least recently used, but never the newest."""
         while len(self._models) > self._capacity or (len(self._models) > 1 and self.num_bytes > self._max_bytes):
@@ -196,18 +205,18 @@ class WarmModels:
             del self._models[oldest]
             self.num_evicted += 1
 
-    def _load(self, record: VersionRecord) -> WarmModel:
+    def _load(self, record: VersionRecord, stacking: Stacking) -> WarmModel:
         arrays, _ = unpack(self._versions.read_weights(record))
         target = None if record.target is None else _TARGETS.validate_python(record.target)
         space = build_space(SpaceSpec.model_validate(record.space) if target is None else target.space)
         spec, state_at = _MODELS.validate_python(record.model_spec), None if target is None else states_of(target)
         if type(spec) in APPROXIMATIONS:
             tensors = {name: torch.tensor(array) for name, array in arrays.items()}
-            return WarmModel(record, None, state_at, _approximation(spec, tensors, record.seed))
+            return WarmModel(record, None, state_at, stacking, _approximation(spec, tensors, record.seed))
         model = build(spec, space, seed=0)
         load_weights(model, arrays, f"version {record.version} of {record.model!r}")
         model.eval().requires_grad_(requires_grad=False)
-        return WarmModel(record, model.to(self._device), state_at)
+        return WarmModel(record, model.to(self._device), state_at, stacking)
 
 
 def _approximation(spec: ModelSpec, tensors: dict[str, torch.Tensor], seed: int) -> WarmApproximation:

@@ -32,7 +32,7 @@ Operation = Callable[["Engine", Part], Iterator[Part | None]]
 
 
 class Engine:
-    """The operations on warm models; ``progress`` between two parts is where a request can be cancelled."""
+    """The operations on warm models; between two parts a request can be given up."""
 
     def __init__(self, models: WarmModels, device: torch.device, references: References | None = None) -> None:
         self.models = models
@@ -41,8 +41,17 @@ class Engine:
 
     def run(self, operation: str, payload: Part) -> Generator[Part | None, None, None]:
         """The parts of the answer to one request; see OPERATIONS."""
-        with torch.inference_mode():
-            yield from OPERATIONS[operation](self, payload)
+        parts = OPERATIONS[operation](self, payload)
+        try:
+            while True:
+                with torch.inference_mode():  # not across a yield: other generators come between
+                    part = next(parts, _END)
+                if part is _END:
+                    return
+                yield part
+        finally:
+            if isinstance(parts, Generator):
+                parts.close()
 
     def run_together(self, operation: TiledOperation, pieces: Sequence[Piece]) -> list[Part]:
         """A part of the answer for each of the pieces, which share a tile."""
@@ -69,13 +78,14 @@ def reference(engine: Engine, payload: Part) -> Iterator[Part | None]:
 
 
 def warm(engine: Engine, payload: Part) -> Iterator[Part]:
-    """Loads a version and draws from it once, so that nobody waits for that later; ``num_bytes`` of its weights.
+    """Loads a version, draws from it and tries its stacks, so that nobody waits for that later; ``num_bytes`` it takes.
 
     A model that is conditioned on something is loaded alone: no values of its conditions were asked for yet.
     """
     model = engine.models.get(payload["model"], payload["version"])
     if isinstance(model.trainable, Model):
         model.trainable.sample(SHARED_ROWS, RandomStream(0))
+        model.stacking.try_once(model.trainable, model.nanoseconds)
     yield {"num_bytes": model.num_bytes}
 
 
@@ -90,6 +100,9 @@ OPERATIONS: dict[str, Operation] = {
     "energy": energy,
     "reference": reference,
 }
+
+
+_END: Part = {"end": "of an answer"}
 
 
 def _continuous(target: Target) -> ContinuousTarget:

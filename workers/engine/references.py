@@ -16,7 +16,8 @@ from workers.engine.solver import solve
 from workers.messages import error_from_fields, unpack
 from zoo.specs.targets.base import TargetSpec
 
-POLL_SECONDS = 0.02
+MOST_PROCESSES = 2
+"""Processes at a time: each may take a core for a minute."""
 _KEPT = 1024
 _PRELOAD = "workers.engine.preload"
 
@@ -30,6 +31,7 @@ class References:
         self._context = get_context("forkserver")
         self._threads = threads
         self._kept: OrderedDict[str, Answer] = OrderedDict()
+        self._running = 0
 
     def prepare(self) -> None:
         """Import everything now, and not while somebody waits."""
@@ -44,8 +46,10 @@ class References:
         """
         key = spec.model_dump_json()
         if key not in self._kept:
+            while self._running >= MOST_PROCESSES:
+                yield None
             with self._process([key]) as pipe:
-                while not pipe.poll(POLL_SECONDS):
+                while not pipe.poll(0):
                     yield None
                 told = unpack(pipe.recv_bytes())  # EOFError where the process died: a fault of ours, not an answer
             if "error" in told:
@@ -75,6 +79,7 @@ class References:
     @contextmanager
     def _process(self, specs_json: list[str]) -> Generator[Connection, None, None]:
         ours, theirs = self._context.Pipe(duplex=False)
+        self._running += 1
         process = self._context.Process(target=solve, args=(theirs, specs_json, self._threads), name="reference")
         process.start()
         theirs.close()
@@ -84,6 +89,7 @@ class References:
             process.kill()
             process.join()
             ours.close()
+            self._running -= 1
 
     def _keep(self, key: str, answer: Answer) -> None:
         self._kept[key] = answer
@@ -118,7 +124,6 @@ class Search:
     def remaining(self) -> Generator[None, None, None]:
         """None again and again until it is finished."""
         while not self.finished():
-            time.sleep(POLL_SECONDS)
             yield None
 
     @property

@@ -60,6 +60,8 @@ class Work:
     """A part that is not sent before the next one is known to exist, so that the last one can be marked."""
     num_sent: int = 0
     compute_seconds: float = 0.0
+    waits: bool = False
+    """Whether it waits for something else than its turn: another process, say."""
     passed_over_at: float | None = None
     """When another was preferred to it for the first time, because its model is not in memory."""
 
@@ -107,8 +109,12 @@ class Schedule:
         return iter([work for queue in self._queues.values() for work in queue])
 
     def count(self, priority: Priority) -> int:
-        """How many works of this priority there are."""
-        return len(self._queues[priority])
+        """How many works of this priority there are that want nothing but computing time."""
+        return sum(not work.waits for work in self._queues[priority])
+
+    def only_waits(self) -> bool:
+        """Whether there are works, and none of them wants computing time."""
+        return bool(self) and all(work.waits for work in self)
 
     def most(self, priority: Priority) -> int:
         """How many works of this priority an engine holds: enough to fill its tiles, about a tenth of a second's.
@@ -157,7 +163,8 @@ class Schedule:
         return together
 
     def step_aside(self, work: Work) -> None:
-        """Let the others of its priority go before it."""
+        """Let the others of its priority go before a work that waits."""
+        work.waits = True
         queue = self._queues[work.request.priority]
         queue.remove(work)
         queue.append(work)

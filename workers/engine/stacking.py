@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+import structlog
 import torch
 
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
 from zoo.core.tiles import SHARED_ROWS
+
+log = structlog.get_logger()
 
 STACKS = (64, 128, 256)
 _LONGEST_NANOSECONDS = 2e7  # of the largest stack: where rows take longer, the passes over the sites do not matter
@@ -30,17 +33,25 @@ class Stacking:
         if self.tried:
             return
         self.tried = True
-        if STACKS[0] * nanoseconds > _LONGEST_NANOSECONDS:
-            return
-        most = STACKS[-1]
-        tiles = [_drawn(model, SHARED_ROWS, first) for first in range(0, most, SHARED_ROWS)]
-        alone = [torch.cat(arrays) for arrays in zip(*tiles, strict=True)]
-        for rows in STACKS:
-            stacks = [_drawn(model, rows, first) for first in range(0, most, rows)]
-            together = [torch.cat(arrays) for arrays in zip(*stacks, strict=True)]
-            if not all(torch.equal(one, other) for one, other in zip(together, alone, strict=True)):
-                return
-            self.rows = rows
+        if STACKS[0] * nanoseconds <= _LONGEST_NANOSECONDS:
+            try:
+                self.rows = _largest_equal(model)
+            except Exception:  # whoever came first asked for something else
+                log.exception("stacks could not be tried")
+
+
+def _largest_equal(model: Model) -> int:
+    """The largest number of rows up to which every bit is that of tiles of 32."""
+    most, found = STACKS[-1], SHARED_ROWS
+    tiles = [_drawn(model, SHARED_ROWS, first) for first in range(0, most, SHARED_ROWS)]
+    alone = [torch.cat(arrays) for arrays in zip(*tiles, strict=True)]
+    for rows in STACKS:
+        stacks = [_drawn(model, rows, first) for first in range(0, most, rows)]
+        together = [torch.cat(arrays) for arrays in zip(*stacks, strict=True)]
+        if not all(torch.equal(one, other) for one, other in zip(together, alone, strict=True)):
+            break
+        found = rows
+    return found
 
 
 def stack_of(used: int) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from workers.engine.stacking import stack_of
 from zoo.core.random import RandomStream, joined
+from zoo.core.targets import Target
 from zoo.core.tiles import SHARED_ROWS, Tile, tile_plan
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Sample(TiledOperation):
         arrays["samples"] = x.cpu().numpy()
         if "energy" in included:
             state = warm.state(condition)
-            arrays["energy"] = state.target.energy(x).cpu().numpy()
+            arrays["energy"] = energies(state.target, x, pieces[0]).cpu().numpy()
             if "log_prob" in included:
                 arrays["log_weight"] = -state.beta * arrays["energy"] - arrays["log_prob"]
         return [_asked(piece, part) for piece, part in zip(pieces, _split(arrays, pieces), strict=True)]
@@ -117,6 +118,11 @@ class LogLikelihood(TiledOperation):
         rows = np.concatenate([*parts, np.repeat(parts[0][:1], room, axis=0)])
         found = model.log_prob(torch.from_numpy(rows).to(engine.device)).cpu().numpy()
         return _split({"log_likelihood": found}, pieces)
+
+
+def energies(target: Target, x: torch.Tensor, piece: Piece) -> torch.Tensor:
+    """E(x), for stacked tiles tile by tile: a product with more rows may sum in another order."""
+    return torch.cat([target.energy(tile) for tile in torch.split(x, piece.tile.rows)])
 
 
 def batch_rows(pieces: Sequence[Piece]) -> int:

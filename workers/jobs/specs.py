@@ -16,6 +16,7 @@ from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
 from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.models.fixed_point import FixedPointSpec
+from zoo.specs.models.flow import FlowSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
 from zoo.specs.requests import SampleRequest, Seed
@@ -263,16 +264,22 @@ class TrainJobSpec(JobSpec):
                 f"objective.gradient 'measure_valued' needs independent sites (family 'mean_field'), and the sites of "
                 f"{self.model.family!r} depend on each other; use 'score_function'"
             )
-        if reverse_kl.gradient == "path_wise" and self.target is not None and self.target.space.is_discrete:
+        moves_samples = reverse_kl.gradient in ("path_wise", "reparametrised")
+        if moves_samples and self.target is not None and self.target.space.is_discrete:
             return (
-                f"objective.gradient 'path_wise' moves samples along forces, and target {self.target.kind!r} lives on "
-                f"{self.target.space.kind}, whose values jump; use 'score_function'"
+                f"objective.gradient {reverse_kl.gradient!r} moves samples along forces, and target "
+                f"{self.target.kind!r} lives on {self.target.space.kind}, whose values jump; use 'score_function'"
+            )
+        if reverse_kl.gradient == "reparametrised" and not isinstance(self.model, FlowSpec):
+            return (
+                f"objective.gradient 'reparametrised' needs a family that draws in one differentiable pass, and "
+                f"{self.model.family!r} is sequential; use 'path_wise'"
             )
         return self._control_variate_reason(reverse_kl)
 
     def _control_variate_reason(self, reverse_kl: ReverseKlSpec) -> str | None:
         """Why the baseline that is fitted for each site cannot be, or None when it can or is not asked for."""
-        if (reverse_kl.gradient, reverse_kl.baseline) != ("score_function", "control_variate"):
+        if reverse_kl.gradient not in ("auto", "score_function") or reverse_kl.baseline != "control_variate":
             return None
         if self.training.batch_size < MIN_CONTROL_VARIATE_BATCH:
             return (
