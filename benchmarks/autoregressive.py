@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.autoregressive_rows import LIMITS, ROWS, Outcome
+from benchmarks.acceptance import Outcome
+from benchmarks.autoregressive_rows import LIMITS, ROWS
 from benchmarks.settings import machine
 from zoo.training.trainer import flush_denormals
 
