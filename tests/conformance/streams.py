@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64
 
 from zoo.core.random import RandomStream
 
@@ -42,6 +42,14 @@ class OneRowKept(_Changed):
         other[self.kept] = own[self.kept]
         return other
 
+    def single_normals(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float32[torch.Tensor, "sample {per_sample}"]:
+        own = RandomStream(self.seed, self.domain).single_normals(num_samples, per_sample, device)
+        other = RandomStream(self.seed + 1, self.domain).single_normals(num_samples, per_sample, device)
+        other[self.kept] = own[self.kept]
+        return other
+
 
 @dataclass(frozen=True)
 class Rotated(_Changed):
@@ -58,3 +66,8 @@ class Rotated(_Changed):
         self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
     ) -> Float64[torch.Tensor, "sample {per_sample}"]:
         return RandomStream(self.seed, self.domain).normals(num_samples, per_sample, device).roll(self.shift, 0)
+
+    def single_normals(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float32[torch.Tensor, "sample {per_sample}"]:
+        return RandomStream(self.seed, self.domain).single_normals(num_samples, per_sample, device).roll(self.shift, 0)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import pi
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 _WORDS_PER_COUNTER = 4  # Philox4x64 makes four 64-bit words for each value of its counter
@@ -65,6 +66,23 @@ class RandomStream:
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)
         return torch.from_numpy(normal[:, :per_sample]).to(device)
 
+    def single_normals(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float32[Tensor, "sample {per_sample}"]:
+        """Standard normal float32 numbers, shape (num_samples, per_sample), by Box and Muller from 32-bit uniforms.
+
+        They reach 6.7 deviations, and take a tenth of the time of ``normals``.
+        """
+        pairs = -(-per_sample // 2)
+        counters = -(-2 * pairs // _FLOATS_PER_COUNTER)
+        key = np.array([self.seed, self.domain], dtype=np.uint64)
+        bits = np.random.Philox(key=key, counter=self.first * counters)
+        words = bits.random_raw(num_samples * counters * _WORDS_PER_COUNTER).view(np.uint32).reshape(num_samples, -1)
+        uniforms = torch.from_numpy(words[:, : 2 * pairs].astype(np.float32)).to(device).add_(0.5).mul_(2.0**-32)
+        radius = uniforms[:, :pairs].log().mul_(-2).sqrt_()
+        angle = uniforms[:, pairs:].mul(2 * pi)
+        return torch.cat([radius * angle.cos(), radius * angle.sin()], 1)[:, :per_sample]
+
 
 @dataclass(frozen=True)
 class JoinedStreams(RandomStream):
@@ -100,6 +118,13 @@ class JoinedStreams(RandomStream):
         """The normals of every part, one after the other."""
         self._check(num_samples)
         return torch.cat([stream.normals(rows, per_sample) for stream, rows in self.parts]).to(device)
+
+    def single_normals(
+        self, num_samples: int, per_sample: int, device: torch.device | str = "cpu"
+    ) -> Float32[Tensor, "sample {per_sample}"]:
+        """The float32 normals of every part, one after the other."""
+        self._check(num_samples)
+        return torch.cat([stream.single_normals(rows, per_sample) for stream, rows in self.parts]).to(device)
 
     def _check(self, num_samples: int) -> None:
         total = sum(rows for _, rows in self.parts)

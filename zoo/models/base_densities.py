@@ -37,7 +37,8 @@ class NormalBase(BaseDensity):
 
     def sample(self, num_samples: int, rng: RandomStream, like: Tensor) -> Float[Tensor, "batch site"]:
         """S times standard normal numbers."""
-        return rng.normals(num_samples, self.num_sites, like.device).to(like.dtype) * self.log_scale.exp()
+        draw = rng.single_normals if like.dtype == torch.float32 else rng.normals
+        return draw(num_samples, self.num_sites, like.device).to(like.dtype) * self.log_scale.exp()
 
     def log_prob(self, z: Float[Tensor, "batch site"]) -> Float64[Tensor, " batch"]:
         """That of the normal distribution."""

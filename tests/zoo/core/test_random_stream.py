@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from zoo.core.random import RandomStream
+from zoo.core.random import RandomStream, joined
 
 SEEDS = [0, 1, 7, 2**53 - 1]
 
@@ -72,3 +72,20 @@ def test_streams_are_values() -> None:
     assert torch.equal(stream.uniforms(3, 4), stream.uniforms(3, 4))
     assert stream.at(9) == RandomStream(3, 4, 9)
     assert stream.child(6) == RandomStream(3, 6)
+
+
+def test_single_normals_are_standard_normal_and_independent_of_the_batch() -> None:
+    stream = RandomStream(5, domain=3)
+    x = stream.single_normals(20_000, 7)
+    assert x.dtype == torch.float32
+    assert stats.kstest(x.double().flatten().numpy(), "norm").pvalue > 1e-3
+    assert abs(float(np.corrcoef(x.double().t().numpy())[0, 1:].max())) < 5 / 20_000**0.5
+    assert torch.equal(stream.at(100).single_normals(50, 7), x[100:150])
+    both = joined([(stream.at(3), 2), (RandomStream(6), 4)]).single_normals(6, 7)
+    assert torch.equal(both, torch.cat([x[3:5], RandomStream(6).single_normals(4, 7)]))
+
+
+def test_the_largest_single_normal_is_far_out() -> None:
+    x = RandomStream(1).single_normals(2**20, 8)
+    assert 5.0 < float(x.abs().max()) < 6.8
+    assert bool(x.isfinite().all())

@@ -80,10 +80,11 @@ class Couplings(Bijection):
         self, x: Float[Tensor, "batch site"], features: Features, layers: Iterable[int], apply: ScalarStep
     ) -> Mapped:
         halves = list(torch.split(x.index_select(1, self._order), self._sizes, 1))
-        total = x.new_zeros(len(x)).double()
+        log_slopes = [torch.zeros_like(half) for half in halves]  # of each variable, summed in float64 at the end
         for layer in layers:
             active = layer % 2
             parameters = self.conditioners[layer](halves[1 - active], features)
-            halves[active], log_slopes = apply(halves[active], parameters)
-            total = total + log_slopes.sum(1, dtype=torch.float64)
+            halves[active], added = apply(halves[active], parameters)
+            log_slopes[active] = log_slopes[active] + added
+        total = log_slopes[0].sum(1, dtype=torch.float64) + log_slopes[1].sum(1, dtype=torch.float64)
         return torch.cat(halves, 1).index_select(1, self._back), total
