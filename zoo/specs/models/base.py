@@ -58,6 +58,7 @@ class ModelSpec(Spec):
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Why this model cannot live on ``space``, or None when it can."""
         if space.kind not in self.served_spaces():
-            accepted = " and ".join(self.served_spaces())
+            *others, last = self.served_spaces()
+            accepted = f"{', '.join(others)} and {last}" if others else last
             return f"family {self.family!r} models {accepted}, and the target lives on {space.kind}"
         return None

@@ -31,8 +31,8 @@ class DistributionSpec(ModelSpec):
 
     @model_validator(mode="after")
     def _symmetries_are_different(self) -> Self:
-        if len(set(self.symmetries)) != len(self.symmetries):
-            msg = f"symmetry names one of {list(self.symmetries)} twice; once is enough"
+        if isinstance(self.symmetry, tuple) and len(set(self.symmetry)) != len(self.symmetry):
+            msg = f"symmetry names one of {list(self.symmetry)} twice; once is enough"
             raise ValueError(msg)
         return self
 
