@@ -12,16 +12,22 @@ from zoo.specs.errors import InvalidValueError
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.bethe import BetheSpec
 from zoo.specs.models.continuous_autoregressive import ContinuousAutoregressiveSpec
+from zoo.specs.models.discrete_flow import DiscreteFlowSpec
 from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.models.fixed_point import FixedPointSpec
+from zoo.specs.models.gauge_flow import GaugeFlowSpec
+from zoo.specs.models.glow import GlowSpec
+from zoo.specs.models.iaf import IafSpec
 from zoo.specs.models.made import MadeSpec
+from zoo.specs.models.maf import MafSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.models.nice import NiceSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
+from zoo.specs.models.spline_flow import SplineFlowSpec
 from zoo.specs.models.transformer import TransformerSpec
-from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
+from zoo.specs.objectives import AlphaDivergenceSpec, MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
 from zoo.specs.samplers import (
     DirectSpec,
     HeatBathSpec,
@@ -94,6 +100,12 @@ MODELS: dict[type[ModelSpec], str] = {
     ContinuousAutoregressiveSpec: "zoo.models.continuous_autoregressive:ContinuousAutoregressive",
     NiceSpec: "zoo.models.nice:Nice",
     RealNvpSpec: "zoo.models.realnvp:RealNvp",
+    SplineFlowSpec: "zoo.models.spline_flow:SplineFlow",
+    GlowSpec: "zoo.models.glow:Glow",
+    MafSpec: "zoo.models.maf:Maf",
+    IafSpec: "zoo.models.iaf:Iaf",
+    GaugeFlowSpec: "zoo.models.gauge_flow:GaugeFlow",
+    DiscreteFlowSpec: "zoo.models.discrete_flow:DiscreteFlow",
 }
 
 APPROXIMATIONS: dict[type[ModelSpec], str] = {
@@ -114,6 +126,7 @@ OBJECTIVES: dict[type[ObjectiveSpec], str] = {
     ReverseKlSpec: "zoo.objectives.reverse_kl:ReverseKl",
     MaximumLikelihoodSpec: "zoo.objectives.maximum_likelihood:MaximumLikelihood",
     MixedSpec: "zoo.objectives.mixed:Mixed",
+    AlphaDivergenceSpec: "zoo.objectives.alpha_divergence:AlphaDivergence",
 }
 
 SAMPLERS: dict[type[SamplerSpec], str] = {

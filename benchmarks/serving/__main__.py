@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.serving import determinism, large_answers, models
-from benchmarks.serving.environments import RELEASES
 from benchmarks.serving.load import Load, Measured
+from benchmarks.serving.releases import RELEASES
 from benchmarks.serving.servers import Server, helmholtz, peer
 from benchmarks.settings import machine
 

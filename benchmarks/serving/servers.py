@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.serving.environments import ROOT, environment
+from benchmarks.environments import ROOT, environment
 from benchmarks.serving.load import Load
+from benchmarks.serving.releases import OF_THE_MODULE, RELEASES
 
 READY_SECONDS = 60.0
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
@@ -77,7 +78,7 @@ def helmholtz(data_dir: Path, **settings: str) -> Iterator[Server]:
 @contextmanager
 def peer(name: str, module: Path, threads: int, folder: Path) -> Iterator[Server]:
     """A peer that serves the saved module."""
-    programs, port = environment(name), free_port()
+    programs, port = environment(name, RELEASES[name], OF_THE_MODULE), free_port()
     given = {
         "BENCHMARK_MODEL": str(module),
         "BENCHMARK_THREADS": str(threads),

@@ -16,14 +16,20 @@ from zoo.specs.models.autoregressive import AutoregressiveSpec
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
 from zoo.specs.models.continuous_autoregressive import ContinuousAutoregressiveSpec
+from zoo.specs.models.discrete_flow import DiscreteFlowSpec
 from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.models.flow import CouplingSpec
+from zoo.specs.models.gauge_flow import GaugeFlowSpec
+from zoo.specs.models.glow import GlowSpec
+from zoo.specs.models.iaf import IafSpec
 from zoo.specs.models.made import MadeSpec
+from zoo.specs.models.maf import MafSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
 from zoo.specs.models.nice import NiceSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
+from zoo.specs.models.spline_flow import SplineFlowSpec
 from zoo.specs.models.transformer import TransformerSpec
 from zoo.specs.objectives import ReverseKlSpec
 from zoo.specs.spaces import DISCRETE, SpaceKind, SpaceSpec
@@ -77,6 +83,35 @@ MODEL_SPECS: dict[type[ModelSpec], tuple[ModelSpec, ...]] = {
         RealNvpSpec(couplings=4, width=4, conditioner="convolution", symmetry="z2"),
         RealNvpSpec(couplings=2, width=4, conditioner="convolution", odd=True, base="free_field", condition_on=BETAS),
     ),
+    SplineFlowSpec: (
+        SplineFlowSpec(couplings=3, width=8, depth=1, bins=4),
+        SplineFlowSpec(couplings=2, width=6, odd=True, base="free_field", bins=3, condition_on=BETAS),
+        SplineFlowSpec(couplings=2, width=4, conditioner="convolution", bins=5, bound=2.0),
+    ),
+    GaugeFlowSpec: (
+        GaugeFlowSpec(couplings=9, width=4),
+        GaugeFlowSpec(couplings=2, width=5, depth=1, components=1, kernel=1, condition_on=BETAS),
+        GaugeFlowSpec(couplings=2, width=3, symmetry="z2"),
+    ),
+    GlowSpec: (
+        GlowSpec(steps=2, width=6),
+        GlowSpec(steps=1, width=4, depth=1, scales=1, base="free_field", condition_on=BETAS),
+        GlowSpec(steps=1, width=4, kernel=1, symmetry="z2"),
+    ),
+    MafSpec: (
+        MafSpec(layers=2, width=9),
+        MafSpec(layers=3, width=6, depth=2, mixing="linear", condition_on=BETAS),
+        MafSpec(layers=1, width=7, symmetry="z2", base="free_field"),
+    ),
+    IafSpec: (
+        IafSpec(layers=2, width=9),
+        IafSpec(layers=3, width=6, depth=2, mixing="linear", condition_on=BETAS),
+    ),
+    DiscreteFlowSpec: (
+        DiscreteFlowSpec(couplings=3, width=8, depth=1),
+        DiscreteFlowSpec(couplings=2, width=6, condition_on=BETAS),
+        DiscreteFlowSpec(couplings=2, width=5, depth=1, symmetry="z2"),
+    ),
     ContinuousAutoregressiveSpec: (
         ContinuousAutoregressiveSpec(width=8, components=2),
         ContinuousAutoregressiveSpec(width=6, depth=2, components=1, symmetry="z2", condition_on=BETAS),
@@ -100,17 +135,19 @@ class ModelCase:
         return "-".join([self.spec.family, self.kind, *(f"{k}={v}" for k, v in parameters.items()), self.state])
 
     def space(self, shape: tuple[int, ...] = (4, 4)) -> Space:
-        """The case's space; three values where it is categorical, half of them momenta in phase space."""
+        """The case's space; three values where it is categorical, half of them momenta in phase space, links."""
         num_values = 3 if self.kind == "categorical" else None
         if self.kind == "phase_space":
             shape = (2 * -(-prod(shape) // 2),)
+        if isinstance(self.spec, GaugeFlowSpec):
+            shape = (2, *shape)
         return build_space(SpaceSpec(kind=self.kind, event_shape=shape, num_values=num_values))
 
     @property
     def small_shape(self) -> tuple[int, ...]:
         """A lattice of few sites that the family can live on, with sides of equal length."""
         needs_even_sides = isinstance(self.spec, CouplingSpec) and self.spec.conditioner == "convolution"
-        return (4, 4) if needs_even_sides else (3, 3)
+        return (4, 4) if needs_even_sides or isinstance(self.spec, GaugeFlowSpec | GlowSpec) else (3, 3)
 
     def discrete_space(self, shape: tuple[int, ...]) -> DiscreteSpace:
         """The same, of a case that can be enumerated."""
@@ -205,4 +242,5 @@ MODEL_CASES = _cases()
 SCRAMBLED_CASES = tuple(case for case in MODEL_CASES if case.state == "scrambled")
 DISCRETE_CASES = tuple(case for case in MODEL_CASES if case.kind in DISCRETE)
 REAL_CASES = tuple(case for case in MODEL_CASES if case.kind in {"reals", "phase_space", "particles"})
+TORUS_CASES = tuple(case for case in MODEL_CASES if case.kind == "torus" and isinstance(case.spec, SplineFlowSpec))
 SEQUENTIAL_CASES = tuple(case for case in SCRAMBLED_CASES if isinstance(case.spec, AutoregressiveSpec))

@@ -130,7 +130,8 @@ def test_declared_capabilities_are_the_types(case: ModelCase) -> None:
 def test_claimed_symmetry_is_the_measured_one(case: ModelCase, symmetry: ModelSymmetry) -> None:
     claimed = symmetry in claimed_symmetries(case.spec)
     for model in case.models(case.small_shape):
-        measured = asymmetry(model, symmetry)
+        exact = model.double() if isinstance(case.spec, FlowSpec) else model  # without single precision's rounding
+        measured = asymmetry(exact, symmetry)
         assert measured < ROUNDING if claimed else measured > 1000 * ROUNDING
 
 

@@ -1,4 +1,4 @@
-"""Flows through the service: trained on a field, asked for samples, likelihoods and free energies; refusals in words."""
+"""Flows through the service: training on a field, samples, likelihoods and free energies; refusals in words."""
 
 from typing import Any
 
@@ -54,8 +54,10 @@ def test_the_bound_holds_and_the_estimate_agrees(stack: RunningStack, flows: dic
     with stack.client() as client:
         told = client.free_energy("flow", n=10_000, seed=5)
     assert told.standard_error is not None
+    assert told.beta_f is not None
     assert abs(told.beta_f - known) < 4 * told.standard_error
     assert told.upper_bound is not None
+    assert told.upper_bound.beta_f is not None
     assert told.upper_bound.beta_f > told.beta_f
 
 

@@ -239,7 +239,7 @@ class TrainJobSpec(JobSpec):
                 f"configurations of {self.target.kind!r} have an infinite one; this target is learnt from its data, "
                 "not from its energy"
             )
-        return None
+        return self.principle.unsupported_reason(self.target)
 
     def _solution_reason(self) -> str | None:
         """Why the equations of a family that is solved cannot be written down, or what they make superfluous."""
@@ -263,12 +263,6 @@ class TrainJobSpec(JobSpec):
             return (
                 f"objective.gradient 'measure_valued' needs independent sites (family 'mean_field'), and the sites of "
                 f"{self.model.family!r} depend on each other; use 'score_function'"
-            )
-        moves_samples = reverse_kl.gradient in ("path_wise", "reparametrised")
-        if moves_samples and self.target is not None and self.target.space.is_discrete:
-            return (
-                f"objective.gradient {reverse_kl.gradient!r} moves samples along forces, and target "
-                f"{self.target.kind!r} lives on {self.target.space.kind}, whose values jump; use 'score_function'"
             )
         if reverse_kl.gradient == "reparametrised" and not isinstance(self.model, FlowSpec):
             return (

@@ -11,6 +11,7 @@ from zoo.core.models import ConditionalModel, Model
 from zoo.core.spaces import Space
 from zoo.core.symmetries import images
 from zoo.models.autoregressive import Autoregressive, ConditionalAutoregressive
+from zoo.models.discrete_flow import ConditionalDiscreteFlow, DiscreteFlow, DiscreteFlowModel
 from zoo.models.flow import ConditionalFlow, Flow, FlowNetwork
 from zoo.models.independent_sites import ConditionalProductModel, IndependentNetwork, ProductModel
 from zoo.models.site_network import SiteNetwork
@@ -18,7 +19,7 @@ from zoo.models.symmetrized import symmetrized
 from zoo.models.two_valued import TwoValued
 from zoo.specs.models.distribution import DistributionSpec
 
-Network = SiteNetwork | FlowNetwork
+Network = SiteNetwork | FlowNetwork | DiscreteFlow
 Layer = Callable[[Model], Model]
 
 
@@ -59,12 +60,16 @@ class Layered(ConditionalModel):
 def _model(network: Network) -> Model:
     if isinstance(network, FlowNetwork):
         return Flow(network)
+    if isinstance(network, DiscreteFlow):
+        return DiscreteFlowModel(network)
     return ProductModel(network) if isinstance(network, IndependentNetwork) else Autoregressive(network)
 
 
 def _conditional_model(network: Network) -> ConditionalModel:
     if isinstance(network, FlowNetwork):
         return ConditionalFlow(network)
+    if isinstance(network, DiscreteFlow):
+        return ConditionalDiscreteFlow(network)
     if isinstance(network, IndependentNetwork):
         return ConditionalProductModel(network)
     return ConditionalAutoregressive(network)

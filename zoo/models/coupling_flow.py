@@ -2,8 +2,8 @@
 
 import torch
 
-from zoo.core.spaces import Space
-from zoo.models.base_densities import NormalBase
+from zoo.core.spaces import Space, Torus
+from zoo.models.base_densities import NormalBase, UniformAngles
 from zoo.models.bijections.base import Bijection, Composition
 from zoo.models.bijections.coupling import Couplings, Halves, alternating, checkerboard
 from zoo.models.bijections.scalar_map import ScalarMap
@@ -12,6 +12,7 @@ from zoo.models.flow import FlowNetwork
 from zoo.nn.conditioner import Conditioner
 from zoo.nn.dense import DenseConditioner, DenseShape
 from zoo.nn.periodic_convolution import ConvolutionShape, PeriodicConvolution
+from zoo.nn.periodic_inputs import PeriodicInputs
 from zoo.nn.weights import generator_of
 from zoo.specs.models.flow import CouplingSpec
 
@@ -28,7 +29,9 @@ class CouplingFlow(FlowNetwork):
             conditioner(spec, space, halves, layer, scalar_map, generator) for layer in range(spec.couplings)
         ]
         bijection = Composition([*first, Couplings(halves, scalar_map, conditioners), *last])
-        super().__init__(spec, space, NormalBase(space.num_sites, spec.scale), bijection, generator)
+        angles = isinstance(space, Torus)
+        base = UniformAngles(space.num_sites) if angles else NormalBase(space.num_sites, spec.scale)
+        super().__init__(spec, space, base, bijection, generator)
 
 
 def conditioner(
@@ -43,5 +46,7 @@ def conditioner(
             space.event_shape, frozen, active, scalar_map.num_parameters, spec.width, spec.depth, spec.kernel
         )
         return PeriodicConvolution(lattice, generator, conditional=conditional, parity=parity)
-    dense = DenseShape(len(frozen), len(active), scalar_map.num_parameters, spec.width, spec.depth)
-    return DenseConditioner(dense, generator, conditional=conditional, parity=parity)
+    inputs = len(frozen) * (2 if isinstance(space, Torus) else 1)
+    shape = DenseShape(inputs, len(active), scalar_map.num_parameters, spec.width, spec.depth)
+    dense = DenseConditioner(shape, generator, conditional=conditional, parity=parity)
+    return PeriodicInputs(dense) if isinstance(space, Torus) else dense

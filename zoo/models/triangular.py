@@ -1,11 +1,43 @@
 """Products with block-triangular matrices whose operand becomes known row by row."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 STEPS_PER_BLOCK = 16
+
+
+@final
+class GrownRows:
+    """Rows of a matrix that are written in order: in one block of memory, or in pieces where gradients are wanted."""
+
+    def __init__(self, total: int, batch: int, like: Tensor) -> None:
+        self.is_differentiable = torch.is_grad_enabled()
+        self._pieces = [like.new_empty(0, batch)]
+        self._ends = [0]
+        self._block = like.new_empty(0 if self.is_differentiable else total, batch)
+
+    def append(self, rows: Float[Tensor, "new batch"]) -> None:
+        """The matrix with ``rows`` below it."""
+        begin = self._ends[-1]
+        self._ends.append(begin + len(rows))
+        if self.is_differentiable:
+            self._pieces.append(rows)
+        else:
+            self._block[begin : self._ends[-1]] = rows
+
+    def __getitem__(self, rows: slice) -> Float[Tensor, "rows batch"]:
+        """Some of the rows that have been written; ``rows`` begins and ends where pieces do."""
+        if not self.is_differentiable:
+            return self._block[rows]
+        begin = rows.start or 0
+        end = self._ends[-1] if rows.stop is None else rows.stop
+        first, last = bisect_right(self._ends, begin), bisect_right(self._ends, end)
+        return torch.cat(self._pieces[:1] + self._pieces[first:last])
 
 
 class TriangularProduct:
@@ -21,7 +53,7 @@ class TriangularProduct:
         self,
         weight: Float[Tensor, "row known"],
         bias: Float[Tensor, " row"] | None,
-        operand: Float[Tensor, "known batch"],
+        operand: Float[Tensor, "known batch"] | GrownRows,
         row_ends: Sequence[int],
         known: Sequence[int],
     ) -> None:
@@ -37,8 +69,13 @@ class TriangularProduct:
         rows = self._block[begin - self._block_begin : end - self._block_begin]
         old, new = self._block_known, self._known[step]
         if new > old and end > begin:
-            rows.addmm_(self._weight[begin:end, old:new], self._operand[old:new])
+            return self._add(rows, self._weight[begin:end, old:new], self._operand[old:new])
         return rows
+
+    def _add(self, rows: Tensor, weight: Tensor, operand: Tensor) -> Float[Tensor, "rows batch"]:
+        if isinstance(self._operand, GrownRows) and self._operand.is_differentiable:
+            return rows.addmm(weight, operand)
+        return rows.addmm_(weight, operand)
 
     def _open_block(self, step: int) -> None:
         last = min(step + STEPS_PER_BLOCK, len(self._row_ends)) - 1

@@ -24,9 +24,18 @@ def path_wise_mean(sampled: Sampled) -> Float[Tensor, ""]:
         CapabilityMissingError: a model whose samples are no differentiable function of its weights, or a target without
             forces.
     """
+    surrogate = path_wise_sum(sampled, torch.ones_like(sampled.f)) / len(sampled.f)
+    return sampled.f.mean() + surrogate - surrogate.detach()
+
+
+def path_wise_sum(sampled: Sampled, weights: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """A number whose gradient is sum_i w_i (dx_i / dweights)^T grad_x f(x_i); only its gradient has a meaning.
+
+    Raises:
+        CapabilityMissingError: as ``path_wise_mean``.
+    """
     if sampled.path is not None:
-        surrogate = (sampled.path * _gradient(sampled)).sum() / len(sampled.f)
-        return sampled.f.mean() + surrogate - surrogate.detach()
+        return (sampled.path * _gradient(sampled, weights)).sum()
     path = reparametrised(sampled.model)
     if path is None:
         kind = sampled.model.space.spec.kind
@@ -35,16 +44,15 @@ def path_wise_mean(sampled: Sampled) -> Float[Tensor, ""]:
             "variables with continuous conditionals; use 'score_function'"
         )
         raise CapabilityMissingError(msg)
-    surrogate = path.pull_back(sampled.x, _gradient(sampled)) / len(sampled.f)
-    return sampled.f.mean() + surrogate - surrogate.detach()
+    return path.pull_back(sampled.x, _gradient(sampled, weights))
 
 
-def _gradient(sampled: Sampled) -> Float64[Tensor, "batch *event"]:
-    """grad_x f(x)."""
+def _gradient(sampled: Sampled, weights: Float[Tensor, " batch"]) -> Float64[Tensor, "batch *event"]:
+    """W grad_x f(x) of each sample."""
     force = sampled.states.reduced_force(sampled.x)
     position = sampled.x.detach().clone().requires_grad_()
     value = sampled.model.log_prob(position)
     if sampled.penalty is not None:
         value = value + sampled.penalty.weight * (value - sampled.model.log_prob(sampled.penalty.image(position)))
     (gradient,) = torch.autograd.grad(value.sum(), position)
-    return gradient.double() - force
+    return weights.view(-1, *[1] * (force.ndim - 1)) * (gradient.double() - force)

@@ -1,23 +1,20 @@
 """The reverse Kullback-Leibler divergence: the variational free energy."""
 
 from collections.abc import Callable
-from math import log
 from typing import final
 
-import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
 from zoo.core.symmetries import Images
-from zoo.core.targets import States
 from zoo.models.paths import differentiable
 from zoo.objectives.base import Batch, Loss, Objective
 from zoo.objectives.measure_valued import measure_valued_mean
 from zoo.objectives.path_wise import path_wise_mean
 from zoo.objectives.reparametrised import reparametrised_mean
-from zoo.objectives.sampled import Penalty, Sampled
+from zoo.objectives.sampled import Penalty, Sampled, drawn, energy_parts, relative_log_weights
 from zoo.objectives.score_function import control_variate_mean, score_function_mean
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.objectives import ReverseKlSpec
@@ -52,10 +49,10 @@ class ReverseKl(Objective):
             msg = "objective 'reverse_kl' averages an energy, and there is no target"
             raise InvalidValueError(msg)
         gradient = self._gradient(model)
-        x, log_prob, path = _drawn(model, batch.num_samples, rng, gradient)
+        x, log_prob, path = drawn(model, batch.num_samples, rng, moving=gradient in ("reparametrised", "path_wise"))
         reduced_energy = batch.states.reduced_energy(x)
         f = reduced_energy + log_prob.detach()
-        parts = _parts(f, reduced_energy, log_prob.detach(), batch.states)
+        parts = energy_parts(f, reduced_energy, log_prob.detach(), batch.states)
         shift: Tensor | float = 0.0
         penalty = self._penalty(batch, rng)
         if penalty is not None:
@@ -68,7 +65,9 @@ class ReverseKl(Objective):
                 shift = penalty.weight * (asymmetry.mean() - asymmetry.detach().mean())
         sampled = Sampled(model, batch.states, x, f, log_prob, penalty, path)
         value = _GRADIENTS[gradient](sampled, self.spec)
-        return Loss(value + shift, _relative(-reduced_energy - log_prob.detach(), batch.states.groups), parts)
+        return Loss(
+            value + shift, relative_log_weights(-reduced_energy - log_prob.detach(), batch.states.groups), parts
+        )
 
     def _gradient(self, model: Model) -> str:
         """The gradient that is taken: the one asked for, or the one that suits the model."""
@@ -95,35 +94,6 @@ _GRADIENTS: dict[str, Callable[[Sampled, ReverseKlSpec], Tensor]] = {
     "reparametrised": lambda sampled, _: reparametrised_mean(sampled),
     "path_wise": lambda sampled, _: path_wise_mean(sampled),
 }
-
-
-def _drawn(model: Model, num_samples: int, rng: RandomStream, gradient: str) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Samples x without gradient, ln q with one, and x as a function of the weights where the gradient needs that."""
-    sampler = differentiable(model) if gradient in ("reparametrised", "path_wise") else None
-    if sampler is None:
-        x = model.sample(num_samples, rng)
-        return x, model.log_prob(x), None
-    path, log_prob = sampler.differentiable_sample(num_samples, rng)
-    return path.detach(), log_prob, path
-
-
-def _parts(f: Tensor, reduced_energy: Tensor, log_prob: Tensor, states: States) -> dict[str, Float[Tensor, ""]]:
-    spread = f.view(states.groups, -1).var(1).mean().sqrt()
-    return {
-        "variational_beta_f": f.mean(),
-        "standard_error": spread / len(f) ** 0.5,
-        "reduced_energy": reduced_energy.mean(),
-        "log_prob": log_prob.mean(),
-    }
-
-
-def _relative(log_weights: Float[Tensor, " batch"], groups: int) -> Float[Tensor, " batch"]:
-    """Log-weights, those of several states each relative to their state's mean weight."""
-    if groups == 1:
-        return log_weights
-    by_state = log_weights.view(groups, -1)
-    mean = torch.logsumexp(by_state, 1, keepdim=True) - log(by_state.shape[1])
-    return (by_state - mean).flatten()
 
 
 def _images(x: Num[Tensor, "batch *event"], images: Images, rng: RandomStream) -> Num[Tensor, "batch *event"]:

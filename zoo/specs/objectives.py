@@ -1,10 +1,11 @@
 """Training principles as a user writes them."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zoo.specs.base import Spec
+from zoo.specs.targets.base import TargetSpec
 
 Source = Literal["energy", "data"]
 
@@ -14,8 +15,14 @@ class ObjectiveSpec(Spec):
 
     learns_from: ClassVar[tuple[Source, ...]]
     """What it needs: the energy of a target, data, or both."""
+    biased: ClassVar[str | None] = None
+    """Why the average of its gradient over batches is not the gradient of what it minimises; None where it is."""
 
     kind: str
+
+    def unsupported_reason(self, target: TargetSpec) -> str | None:
+        """Why nothing can be learnt so from ``target``, whatever the model, or None when it can."""
+        return None
 
 
 class ReverseKlSpec(ObjectiveSpec):
@@ -39,6 +46,10 @@ class ReverseKlSpec(ObjectiveSpec):
     """Weight of <ln q(x) - ln q(-x)>_q, which is zero only where q(-x) = q(x), for targets with ``z2``: it keeps both
     modes of an ordered phase.  Default: 1 where the target has ``z2`` and the model has not, else 0."""
 
+    def unsupported_reason(self, target: TargetSpec) -> str | None:
+        """Gradients that move samples need variables that move."""
+        return _immovable_reason(self.gradient, target)
+
 
 class MaximumLikelihoodSpec(ObjectiveSpec):
     """Negative log-likelihood -<ln q> of data."""
@@ -58,3 +69,46 @@ class MixedSpec(ObjectiveSpec):
     """w, greater than 0 and less than 1."""
     reverse_kl: ReverseKlSpec = ReverseKlSpec()
     """How the energy's part is estimated."""
+
+    def unsupported_reason(self, target: TargetSpec) -> str | None:
+        """That of the energy's part."""
+        return self.reverse_kl.unsupported_reason(target)
+
+
+class AlphaDivergenceSpec(ObjectiveSpec):
+    """ln <(p / q)^alpha>_q / (alpha (alpha - 1)), a divergence of p from q, minimised on the model's own samples."""
+
+    learns_from: ClassVar[tuple[Source, ...]] = ("energy",)
+    biased: ClassVar[str | None] = (
+        "weights w^alpha are divided by their sum over the batch, since the partition function is not known: the mean "
+        "of a ratio is not the ratio of the means, and the gradient is off by a part that falls as 1 / batch_size"
+    )
+
+    kind: Literal["alpha_divergence"] = "alpha_divergence"
+    alpha: float = Field(default=2.0, ge=-10, le=10)
+    """The larger, the more q covers what p has; from -10 to 10, not 0, near which it is the ``reverse_kl``, and not 1,
+    near which it is the forward divergence.  Default: 2, which minimises the variance of the weights."""
+    gradient: Literal["auto", "score_function", "path_wise"] = "auto"
+    """``score_function``: any density.  ``path_wise``: through the samples, with less noise, for real variables.
+    ``auto``: ``path_wise`` for families that draw in one differentiable pass (flows), else ``score_function``."""
+
+    @model_validator(mode="after")
+    def _is_no_limit(self) -> Self:
+        if self.alpha in (0, 1):
+            instead = "'reverse_kl'" if self.alpha == 0 else "0.99, or 'maximum_likelihood' on data"
+            msg = f"alpha is {self.alpha:g}, where the divergence is a limit; use {instead}"
+            raise ValueError(msg)
+        return self
+
+    def unsupported_reason(self, target: TargetSpec) -> str | None:
+        """Gradients that move samples need variables that move."""
+        return _immovable_reason(self.gradient, target)
+
+
+def _immovable_reason(gradient: str, target: TargetSpec) -> str | None:
+    if gradient not in {"path_wise", "reparametrised"} or not target.space.is_discrete:
+        return None
+    return (
+        f"objective.gradient {gradient!r} moves samples along forces, and target {target.kind!r} lives on "
+        f"{target.space.kind}, whose values jump; use 'score_function'"
+    )

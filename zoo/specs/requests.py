@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from zoo.specs.base import Spec
+from zoo.specs.corrections import Correction
 
 MAX_SEED = 2**53 - 1
 MAX_BETAS = 256
@@ -42,15 +43,18 @@ class ConditionedRequest(Spec):
 
 
 class SampleRequest(ConditionedRequest):
-    """Independent samples of a model."""
+    """Samples of a model: independent ones, or corrected ones, which have the distribution of its target."""
 
     n: Count
     """Number of samples, at least 1."""
     seed: Seed | None = None
     """0 to 2^53 - 1; the same seed gives the same bits.  Without one the service picks one and tells it."""
-    correction: Literal["none"] = "none"
+    correction: Correction = "none"
+    """``none``: q itself.  ``importance``: the same samples with ``log_weight`` = -beta E - ln q.  ``metropolis``:
+    states of Markov chains on the target whose proposals are samples of the model.  ``latent_hmc``, for flows: states
+    of Markov chains of trajectories in the latent space.  Chains need no weights; states may repeat."""
     include: tuple[Literal["log_prob", "energy"], ...] = ()
-    """What to answer beside the samples; both together give ``log_weight`` too."""
+    """What to answer beside the samples; both together give ``log_weight`` too, but of chains."""
 
 
 class MarginalOptions(ConditionedRequest):
