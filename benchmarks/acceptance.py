@@ -103,14 +103,16 @@ class Trained:
     seconds: float
 
 
-def trained(target: TargetSpec, model: DistributionSpec, training: TrainingSpec) -> Trained:
+def trained(
+    target: TargetSpec, model: DistributionSpec, training: TrainingSpec, objective: ReverseKlSpec | None = None
+) -> Trained:
     """The model after its training, as a train job does it."""
     state_at = states_of(target)
     state = state_at({})
     lacks_z2 = "z2" in target.symmetries and "z2" not in model.symmetries
     flip = images(("z2",), target.space) if lacks_z2 else None
     problem = Problem(state, None, model.condition_on, state_at, flip)
-    trainer = Trainer(build_objective(ReverseKlSpec()), problem, training)
+    trainer = Trainer(build_objective(objective or ReverseKlSpec()), problem, training)
     built = build(model, state.target.space, training.seed)
     started = time.monotonic()
     for _ in train(trainer, trainer.init(built)):

@@ -1,6 +1,6 @@
 """Normalizing flows against exact free energies.
 
-    python -m benchmarks.flows [--rows 7 8 9] [--seeds 1 2 3] [--threads 2] [--output docs/results]
+    python -m benchmarks.flows [--rows 7 8 9 12] [--seeds 1 2 3] [--threads 2] [--output docs/results]
 
 Every row trains a model and asks for 100,000 (or, where said, 10,000) samples with another seed: the
 variational beta_f, ln Z by importance weights with its error, the effective sample fraction with its number of samples.

@@ -32,17 +32,27 @@ class InferenceCalls(Room):
         ref: str | int | None = None,
         include: Collection[str] = (),
         condition: Mapping[str, float] | None = None,
+        correction: str = "none",
     ) -> SampleResult:
         """``n`` configurations drawn from a model; ``include`` adds ``log_prob`` and ``energy`` of each.
 
         The same version and seed give the same configurations; without a seed the answer says which was drawn.
         ``condition`` has values of what the model is conditioned on, such as ``{"beta": 0.4}`` or ``{"label": 3}``.
+        ``correction`` turns samples of the model into samples of its target: ``importance`` adds ``log_weight``,
+        ``metropolis`` and, of flows, ``latent_hmc`` run Markov chains; ``diagnostics`` say how well that went.
 
         Raises:
             AnsweredAsJobError: it would take longer than the client waits.
+            ConflictError: reason ``CAPABILITY_MISSING``, the model cannot be corrected so.
         """
-        body = {"n": n, "seed": seed, "include": list(include) or None, "condition": dict(condition or {}) or None}
-        accept = f"{NPZ}, {JSON};q=0.5" if include else NPY
+        body = {
+            "n": n,
+            "seed": seed,
+            "include": list(include) or None,
+            "condition": dict(condition or {}) or None,
+            "correction": None if correction == "none" else correction,
+        }
+        accept = f"{NPZ}, {JSON};q=0.5" if include or correction == "importance" else NPY
         response = self._ask(json_call(_path(model, ref, "sample"), body, self._headers(accept)))
         named = _named(response, model)
         arrays = _arrays(response)
@@ -161,12 +171,12 @@ def _arrays(response: httpx.Response) -> dict[str, Array] | None:
 
 
 def _diagnosed(response: httpx.Response) -> dict[str, Any]:
-    """What the headers of a binary answer say that JSON has in its body: conditions, and warnings."""
-    found = {name: response.headers.get(f"x-{name}") for name in ("condition", "warnings")}
+    """What the headers of a binary answer say that JSON has in its body: conditions, warnings, and diagnostics."""
+    found = {name: response.headers.get(f"x-{name}") for name in ("condition", "warnings", "diagnostics")}
     try:
         said = {name: json.loads(text) for name, text in found.items() if text is not None}
     except ValueError as error:
-        msg = f"the headers X-Condition and X-Warnings are to be JSON, and are not: {error}"
+        msg = f"the headers X-Condition, X-Warnings and X-Diagnostics are to be JSON, and are not: {error}"
         raise UnexpectedAnswerError(msg) from None
     warnings = said.pop("warnings", None)
-    return said if warnings is None else said | {"diagnostics": {"warnings": warnings}}
+    return said if warnings is None or "diagnostics" in said else said | {"diagnostics": {"warnings": warnings}}

@@ -266,7 +266,8 @@ class SampleResult(Answer):
     """Configurations drawn from a model; ``seed`` draws the same ones again from the same ``version``.
 
     ``samples`` has shape (n, *event_shape): spins -1/+1 and bits int8, reals float32.  ``log_prob`` (nats), ``energy``
-    and ``log_weight`` = -beta E - log q have shape (n,) and are None unless asked for.
+    and ``log_weight`` = -beta E - log q have shape (n,) and are None unless asked for.  ``diagnostics`` of corrected
+    samples have the effective sample size, and of chains acceptance, autocorrelation times in steps, and R-hat.
     """
 
     samples: Configurations

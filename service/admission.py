@@ -24,9 +24,11 @@ INTERACTIVE_SECONDS = 0.2
 """Requests that are estimated to take less go before others."""
 _BULK_SHARE = 0.2  # of the computing time, which engines leave to long requests while short ones wait
 _RECENT_SECONDS = 5.0
+_NEWS_SECONDS = 2.0  # what was heard of other gateways before says nothing of now
 _LEAST_PROMISE = 0.05  # seconds; what is promised sooner says little of the pace
 _SLOWEST = 1 / _BULK_SHARE
 _HEADROOM = 0.8  # of the time a request may take is promised; the rest is for estimates that err
+_LITTLE = 0.2  # of the time that is left, or of the backlog, is what one that takes nearly all of it may wait
 _UP, _DOWN = 0.3, 0.02  # the pace follows late answers fast and early ones slowly: about the 94 % expectile
 
 
@@ -95,10 +97,10 @@ class Admission:
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self._limits = limits
-        self._tickets: set[int] = set()
         self._own = Backlog()
         self._callers: dict[str, float] = {}
-        self.elsewhere = Backlog()
+        self._elsewhere = Backlog()
+        self._elsewhere_at = 0.0
         self.num_engines = 1
         self.draining = False
         self._recent = Recent()
@@ -108,6 +110,15 @@ class Admission:
     def own(self) -> Backlog:
         """What this gateway has let in and is not answered yet."""
         return self._own
+
+    @property
+    def elsewhere(self) -> Backlog:
+        """What other gateways have let in, as far as that was heard of lately."""
+        return self._elsewhere if time.monotonic() - self._elsewhere_at < _NEWS_SECONDS else Backlog()
+
+    @elsewhere.setter
+    def elsewhere(self, backlog: Backlog) -> None:
+        self._elsewhere, self._elsewhere_at = backlog, time.monotonic()
 
     @contextmanager
     def admit(self, cost: float, seconds: float, caller: str | None = None) -> Iterator[Ticket]:
@@ -153,21 +164,23 @@ class Admission:
         rate, pace = self._recent.rate(time.monotonic()) / self.num_engines, self.pace[ticket.priority]
         ticket.promised = total.seconds(ticket.priority, ticket.cost, self.num_engines, rate)
         wait = pace * total.seconds(ticket.priority, 0.0, self.num_engines, rate)
-        answered_in = pace * ticket.promised
+        own = max(0.0, pace * ticket.promised - wait)
         bound = self._limits.backlog_seconds
         if ticket.caller is not None:
             held = self._callers.get(ticket.caller, 0.0) / self.num_engines
+            again = max(wait, pace * held)
             if held > 0 and held + ticket.cost > self._limits.caller_share * bound:
                 msg = (
                     f"your requests in progress take about {held:.3g} s and this one {ticket.cost:.3g} s; one caller "
-                    f"may have {self._limits.caller_share * bound:g} s at a time; try again in {held:.3g} s"
+                    f"may have {self._limits.caller_share * bound:g} s at a time; try again in {again:.3g} s"
                 )
-                raise _rejected("share", ShareExceededError(msg, retry_after_seconds=held))
-        most = min(bound, _HEADROOM * seconds)
-        if total.interactive + total.bulk > 0 and answered_in > most:
+                raise _rejected("share", ShareExceededError(msg, retry_after_seconds=again))
+        in_time = max(_HEADROOM * seconds - own, _LITTLE * (seconds - own))
+        most = max(0.0, min(max(bound - own, _LITTLE * bound), in_time))
+        if wait > most:
             msg = (
-                f"the requests before this one take about {wait:.3g} s and it takes {answered_in - wait:.3g} s itself, "
-                f"more than the {most:g} s within which it would have to be answered; try again in {wait:.3g} s"
+                f"the requests before this one take about {wait:.3g} s and it takes {own:.3g} s itself; to be answered "
+                f"within {seconds:g} s it could wait for {most:.3g} s; try again in {wait:.3g} s"
             )
             raise _rejected("full", UnavailableError(msg, reason="OVERLOADED", retry_after_seconds=wait))
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.specs.corrections import rows_evaluated
+
 _FORGETTING = 0.9  # weight of an answer after each newer one: about the last ten count
 _SECONDS_PER_ROW = 1e-4  # before anything is known
 _MOST_KINDS = 4096
@@ -17,6 +19,8 @@ def num_rows(operation: str, payload: Payload) -> int:
     match operation:
         case "sample" | "free_energy":
             return int(payload["n"])
+        case "sample_corrected":
+            return rows_evaluated(payload["correction"], int(payload["n"]))
         case "free_energy_curve":
             return int(payload["n"]) * len(payload["conditions"])
         case "complete":
@@ -27,9 +31,13 @@ def num_rows(operation: str, payload: Payload) -> int:
 
 
 def kind_of(operation: str, payload: Payload) -> Kind:
-    """Requests whose costs are alike, but for their rows: one operation on one version, or on one kind of target."""
+    """Requests whose costs are alike, but for their rows: one operation on one version, or on one kind of target.
+
+    Each correction of samples is an operation of its own.
+    """
     if "version" in payload:
-        return operation, payload["model"], str(payload["version"])
+        what = f"{operation}:{payload['correction']}" if "correction" in payload else operation
+        return what, payload["model"], str(payload["version"])
     return operation, str(payload.get("target", {}).get("kind", ""))
 
 

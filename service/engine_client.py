@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import math
+import signal
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +16,7 @@ from prometheus_client import Histogram
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.admission import Admission, AdmissionLimits, Backlog
+from service.admission import Admission, AdmissionLimits, Backlog, Ticket
 from service.costs import CostModel, num_rows
 from service.metrics import METRICS
 from service.response_cache import ResponseCache
@@ -44,7 +46,8 @@ COMPUTED = Histogram("helmholtz_compute_seconds", "Computing time of an answer",
 
 _BLOCK_MILLISECONDS = 2000
 _LOOK_SECONDS = 0.5
-_CANCEL_TTL_SECONDS = 600
+_CANCEL_GRACE_SECONDS = 5.0  # after the deadline, when nobody computes the answer any more
+_KEYS_AT_A_TIME = 1000
 _GRACE_SECONDS = 0.5  # an engine that notices the deadline itself has the better message
 
 Part = dict[str, Any]
@@ -52,11 +55,16 @@ Part = dict[str, Any]
 
 @dataclass
 class _Waiting:
-    """A request whose answer is not complete; parts that came twice are dropped by their number."""
+    """A request whose answer is not complete; parts that came twice are dropped by their number.
+
+    ``arrived`` is told of every part when it comes, however slowly they are taken.
+    """
 
     request: Request
+    arrived: Callable[[Reply], None] = lambda reply: None
     parts: asyncio.Queue[Reply] = field(default_factory=asyncio.Queue)
     next_part: int = 0
+    is_sent: bool = False
 
 
 class EngineClient:
@@ -76,7 +84,7 @@ class EngineClient:
         self._connected = True
         self._somebody_waits = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
-        self._outbox: list[tuple[Request, asyncio.Future[None]]] = []
+        self._outbox: list[_Letter] = []
 
     async def start(self) -> None:
         """Begin to read replies."""
@@ -84,6 +92,8 @@ class EngineClient:
             asyncio.create_task(self._read_replies(), name="reply-reader"),
             asyncio.create_task(self._look_around(), name="backlog-sharer"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_end_if_broken)
 
     async def close(self) -> None:
         """Stop reading and disconnect."""
@@ -106,6 +116,7 @@ class EngineClient:
             HelmholtzError: whatever the engine raised.
         """
         wishes = WISHES.get()
+        self._somebody_waits.set()  # also one that is refused: by what waits elsewhere, say, which may be old news
         key = self._cache.key(operation, payload) if wishes.use_cache else None
         if key is not None and (known := self._cache.get(key)) is not None:
             for part in known:
@@ -123,20 +134,16 @@ class EngineClient:
                 ticket.priority,
                 wishes.trace,
             )
-            total, done, began = num_rows(operation, payload), 0, time.monotonic()
+            accounts = _Accounts(self, ticket, request)
             try:
-                async for part in self._asked(request, seconds):
-                    done += _rows_in(part)
-                    self.admission.progress(ticket, min(done / total, 1.0))
-                    took = time.monotonic() - began
-                    if key is not None:
-                        parts.append(part)
-                    yield part
+                async with contextlib.aclosing(self._asked(request, seconds, accounts)) as answer:
+                    async for part in answer:
+                        if key is not None:
+                            parts.append(part)
+                        yield part
             except DeadlineExceededError:
                 self.admission.learn(ticket, seconds)
                 raise
-            self.admission.learn(ticket, took)
-        self.costs.learn(operation, payload, part["compute_seconds"])
         if key is not None:
             self._cache.put(key, parts)
 
@@ -156,17 +163,21 @@ class EngineClient:
     async def _ask_one(self, engine: str, operation: str, payload: Part, seconds: float) -> Part:
         deadline, trace = time.time() + seconds, WISHES.get().trace
         request = Request(new_id(), self._reply_stream, deadline, operation, payload, trace=trace, engine=engine)
-        parts = [part async for part in self._asked(request, seconds)]
+        async with contextlib.aclosing(self._asked(request, seconds)) as answer:
+            parts = [part async for part in answer]
         return parts[-1]
 
-    async def _asked(self, request: Request, seconds: float) -> AsyncIterator[Part]:
+    async def _asked(
+        self, request: Request, seconds: float, arrived: Callable[[Reply], None] = lambda reply: None
+    ) -> AsyncGenerator[Part, None]:
         """The parts of the answer, from an engine."""
         started, answered = time.monotonic(), False
-        waiting = _Waiting(request)
+        waiting = _Waiting(request, arrived)
         self._waiting[request.id] = waiting
         self._somebody_waits.set()
         try:
             await self._send(request)
+            waiting.is_sent = True
             while not answered:
                 reply = await self._next_reply(waiting, seconds)
                 answered = reply.final
@@ -188,7 +199,7 @@ class EngineClient:
             UnavailableError: Redis is away.
         """
         try:
-            keys = [key async for key in self._redis.scan_iter(match=f"{ENGINE_KEY}*")]
+            keys = await self._keys(ENGINE_KEY)
         except (RedisError, OSError) as error:
             raise _redis_away() from error
         return sorted(key.decode().removeprefix(ENGINE_KEY) for key in keys)
@@ -200,7 +211,7 @@ class EngineClient:
             UnavailableError: Redis is away.
         """
         try:
-            keys = [key async for key in self._redis.scan_iter(match=f"{ENGINE_KEY}*")]
+            keys = await self._keys(ENGINE_KEY)
             values = await self._redis.mget(keys) if keys else []
         except (RedisError, OSError) as error:
             raise _redis_away() from error
@@ -209,7 +220,7 @@ class EngineClient:
     async def engine_metrics(self) -> dict[str, str]:
         """The metrics of the living engines by their names; none while Redis is away."""
         try:
-            keys = [key async for key in self._redis.scan_iter(match=f"{ENGINE_METRICS_KEY}*")]
+            keys = await self._keys(ENGINE_METRICS_KEY)
             values = await self._redis.mget(keys) if keys else []
         except (RedisError, OSError):
             return {}
@@ -235,20 +246,19 @@ class EngineClient:
         Raises:
             UnavailableError: Redis is away.
         """
-        left = asyncio.get_running_loop().create_future()
-        self._outbox.append((request, left))
+        letter = _Letter(request, encode(request), asyncio.get_running_loop().create_future())
+        self._outbox.append(letter)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_all(), name="request-sender")
-        await left
+        await letter.left
 
     async def _send_all(self) -> None:
         while self._outbox:
             letters, self._outbox = self._outbox, []
-            waiting = [(request, left) for request, left in letters if not left.done()]  # who has gone is not asked for
+            waiting = [letter for letter in letters if not letter.left.done()]  # who has gone is not asked for
             try:
-                await self._put([request for request, _ in waiting])
+                await self._put(waiting)
             except (RedisError, OSError):
-                self._connected = False
                 _settle(waiting, _redis_away())
             except BaseException:
                 _settle(waiting, _redis_away())
@@ -256,19 +266,24 @@ class EngineClient:
             else:
                 _settle(waiting)
 
-    async def _put(self, requests: Sequence[Request]) -> None:
+    async def _put(self, letters: "Sequence[_Letter]") -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.set(GATEWAY_KEY + self._reply_stream, self._own_backlog(), ex=GATEWAY_TTL_SECONDS)
-            for request in requests:
+            for letter in letters:
+                request = letter.request
                 stream = OWN_STREAM + request.engine if request.engine else REQUEST_STREAMS[request.priority]
-                pipeline.xadd(stream, {FIELD: encode(request)})
+                pipeline.xadd(stream, {FIELD: letter.encoded})
                 if request.engine:
                     pipeline.expire(stream, OWN_STREAM_TTL_SECONDS)  # should that engine never come back
             await pipeline.execute()
 
     async def _cancel(self, request: Request) -> None:
         with contextlib.suppress(RedisError, OSError):
-            await self._redis.set(CANCEL_KEY + request.id, b"1", ex=_CANCEL_TTL_SECONDS)
+            left = max(0.0, request.deadline - time.time()) + _CANCEL_GRACE_SECONDS
+            await self._redis.set(CANCEL_KEY + request.id, b"1", px=math.ceil(1000 * left))
+
+    async def _keys(self, prefix: str) -> list[bytes]:
+        return [key async for key in self._redis.scan_iter(match=f"{prefix}*", count=_KEYS_AT_A_TIME)]
 
     async def _why_late(self, operation: str, seconds: float) -> UnavailableError | DeadlineExceededError:
         if not await self.engines():
@@ -298,9 +313,9 @@ class EngineClient:
     async def _backlog_elsewhere(self) -> Backlog:
         """What other gateways have let in."""
         mine = GATEWAY_KEY + self._reply_stream
-        keys = [key async for key in self._redis.scan_iter(match=f"{GATEWAY_KEY}*") if key.decode() != mine]
+        keys = [key for key in await self._keys(GATEWAY_KEY) if key.decode() != mine]
         values = await self._redis.mget(keys) if keys else []
-        parts = [[float(part) for part in value.split()] for value in values if value is not None]
+        parts = [_numbers(value) for value in values if value is not None]
         return Backlog(sum(part[0] for part in parts), sum(part[1] for part in parts))
 
     async def _read_replies(self) -> None:
@@ -311,7 +326,7 @@ class EngineClient:
                 if not self._connected:
                     await self._redis.ping()
                     self._connected = True
-                    for waiting in list(self._waiting.values()):
+                    for waiting in [waiting for waiting in self._waiting.values() if waiting.is_sent]:
                         await self._send(waiting.request)
                     position = "0"
                 position = await self._read_some(position)
@@ -327,7 +342,10 @@ class EngineClient:
             return position
         entries = answer[0][1]
         for entry_id, fields in entries:
-            self._deliver(decode_reply(fields[FIELD]))
+            try:
+                self._deliver(decode_reply(fields[FIELD]))
+            except Exception:  # of an engine of another release, say: those who wait for others go on
+                log.exception("a reply could not be read", entry=entry_id)
             position = entry_id
         await self._redis.xdel(self._reply_stream, *(entry_id for entry_id, _ in entries))
         return position
@@ -340,17 +358,64 @@ class EngineClient:
             return  # a part that came before: the request was computed twice
         waiting.next_part = reply.part + 1
         waiting.parts.put_nowait(reply)
+        waiting.arrived(reply)
 
 
-def _settle(letters: Sequence[tuple[Request, asyncio.Future[None]]], error: UnavailableError | None = None) -> None:
+@dataclass(frozen=True)
+class _Letter:
+    """A request on its way, and who waits until it has left."""
+
+    request: Request
+    encoded: bytes
+    left: asyncio.Future[None]
+
+
+class _Accounts:
+    """What the parts of an answer say of its cost, noted when they arrive and not when a slow reader takes them."""
+
+    def __init__(self, client: EngineClient, ticket: Ticket, request: Request) -> None:
+        self._client, self._ticket, self._request = client, ticket, request
+        self._total, self._done = num_rows(request.operation, request.payload), 0
+        self._began = time.monotonic()
+
+    def __call__(self, reply: Reply) -> None:
+        """Note a part."""
+        if reply.error is not None:
+            return
+        admission = self._client.admission
+        self._done += _rows_in(reply.body)
+        drawn = reply.body.get("progress", {}).get("fraction", 0.0)
+        admission.progress(self._ticket, 1.0 if reply.final else min(max(self._done / self._total, drawn), 1.0))
+        if reply.final:
+            admission.learn(self._ticket, time.monotonic() - self._began)
+            self._client.costs.learn(self._request.operation, self._request.payload, reply.body["compute_seconds"])
+
+
+def _settle(letters: Sequence[_Letter], error: UnavailableError | None = None) -> None:
     """Tell everybody whose request was sent, or was not."""
-    for _, left in letters:
-        if left.done():
+    for letter in letters:
+        if letter.left.done():
             continue
         if error is None:
-            left.set_result(None)
+            letter.left.set_result(None)
         else:
-            left.set_exception(error)
+            letter.left.set_exception(error)
+
+
+def _end_if_broken(task: asyncio.Task[None]) -> None:
+    """Nothing while a task of the gateway's was ended by us; a gateway without it would answer nobody, so it ends."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("a task of the gateway failed; it ends and is started again", task=task.get_name(), exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _numbers(told: bytes | str) -> tuple[float, float]:
+    """What another gateway tells of its backlog; nothing where it speaks another language."""
+    try:
+        interactive, bulk = (float(part) for part in told.split())
+    except ValueError:
+        return 0.0, 0.0
+    return interactive, bulk
 
 
 def _rows_in(part: Part) -> int:

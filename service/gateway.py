@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from math import ceil
 
 import structlog
 import uvicorn
@@ -45,7 +46,7 @@ async def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         proxy_headers=False,  # nobody asks for the client's address
-        timeout_graceful_shutdown=int(settings.grace_seconds),
+        timeout_graceful_shutdown=ceil(settings.grace_seconds),
         h11_max_incomplete_event_size=64 * 1024,
     )
     server = _Server(config)

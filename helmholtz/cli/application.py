@@ -1,6 +1,6 @@
 """The command tree, with ``--url`` and ``--json`` accepted before and after a command's name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -63,13 +63,19 @@ def application() -> typer.Typer:
 
 def command() -> Any:  # noqa: ANN401 - typer's own copy of click is private
     """The runnable command tree."""
-    carrier = typer.Typer(add_completion=False)
-    carrier.command()(_anywhere)
-    extra = get_command(carrier).params
-    tree = get_command(application())
+    extra = _carried(_anywhere)
+    tree: Any = get_command(application())
+    tree.commands["sample"].params += _carried(inference.carry_correction)
     for leaf in _leaves(tree):
         leaf.params += extra
     return tree
+
+
+def _carried(function: Callable[..., None]) -> list[Any]:
+    """The options that a function's signature declares."""
+    carrier = typer.Typer(add_completion=False)
+    carrier.command()(function)
+    return get_command(carrier).params
 
 
 def _leaves(tree: Any) -> Iterator[Any]:  # noqa: ANN401 - typer's own copy of click is private

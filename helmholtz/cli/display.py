@@ -162,9 +162,35 @@ def sample_facts(result: SampleResult, written: str | None) -> Table:
             "mean": float(result.samples.mean()) if result.samples.size else None,
             "mean log_prob": None if result.log_prob is None else float(result.log_prob.mean()),
             "mean energy": None if result.energy is None else float(result.energy.mean()),
+            **(_correction_facts(result.diagnostics) if "correction" in result.diagnostics else {}),
             "written to": written,
         }
     )
+
+
+def _correction_facts(found: Mapping[str, Any]) -> dict[str, object]:
+    """How well samples were corrected."""
+    times, r_hats = found.get("autocorrelation_time") or {}, found.get("r_hat") or {}
+    fraction, ess = found.get("effective_sample_fraction"), found.get("effective_sample_size")
+    chains = found.get("num_chains")
+    return {
+        "correction": found["correction"],
+        "effective samples": None if ess is None else f"{ess:.1f} of {found.get('num_samples')}",
+        "effective fraction": None if fraction is None else f"{fraction:.4f}",
+        "Pareto k": found.get("pareto_k"),
+        "acceptance": None if "acceptance_rate" not in found else f"{found['acceptance_rate']:.3f}",
+        "autocorrelation": _by_name(times, ".3g", " steps"),
+        "R-hat": _by_name(r_hats, ".4f", ""),
+        "chains": None if chains is None else f"{chains} of {found['num_steps']} steps after {found['burn_in']}",
+        "reliable": _verdict(bool(found.get("reliable"))),
+        "warnings": "\n".join(found.get("warnings") or ()),
+    }
+
+
+def _by_name(values: Mapping[str, float | None], digits: str, unit: str) -> str:
+    """Names with their values."""
+    known = (f"{name} {'unknown' if value is None else format(value, digits) + unit}" for name, value in values.items())
+    return ", ".join(known)
 
 
 def free_energy_facts(result: FreeEnergyResult) -> Table:

@@ -21,11 +21,40 @@ Conditions = Annotated[
 ]
 
 
+class Correction(StrEnum):
+    """How samples of a model become samples of its target."""
+
+    NONE = "none"
+    IMPORTANCE = "importance"
+    METROPOLIS = "metropolis"
+    LATENT_HMC = "latent_hmc"
+
+
 class Include(StrEnum):
     """What can come with samples."""
 
     LOG_PROB = "log_prob"
     ENERGY = "energy"
+
+
+_CORRECTION = "helmholtz.correction"
+
+
+def _remember_correction(context: typer.Context, value: Correction) -> None:
+    context.meta[_CORRECTION] = value
+
+
+def carry_correction(
+    correction: Annotated[
+        Correction,
+        typer.Option(
+            help="Make them samples of the target: with weights, or by Markov chains",
+            callback=_remember_correction,
+            expose_value=False,
+        ),
+    ] = Correction.NONE,
+) -> None:
+    """Carries the option ``--correction`` of ``sample``, which has as many parameters as a function may have."""
 
 
 def sample(
@@ -41,13 +70,15 @@ def sample(
     out: Annotated[Path | None, typer.Option(help="File to write: .npy, or .npz with what is included")] = None,
 ) -> None:
     """Draw configurations from a model."""
-    extras = [str(name) for name in include or ()]
+    extras, correction = [str(name) for name in include or ()], context.meta.get(_CORRECTION, Correction.NONE)
     with session(context) as s:
-        check_output(out, 1 + len(extras))
-        result = s.client.sample(model, n, seed, ref, extras, assignments(condition or (), "--condition"))
-        fields = result.model_dump(mode="json", exclude={"samples", "log_prob", "energy"} if out else None)
+        check_output(out, 1 + len(extras) + (correction is Correction.IMPORTANCE))
+        values = assignments(condition or (), "--condition")
+        result = s.client.sample(model, n, seed, ref, extras, values, str(correction))
+        names = ("samples", "log_prob", "energy", *(["log_weight"] if correction is Correction.IMPORTANCE else []))
+        fields = result.model_dump(mode="json", exclude=set(names) if out else None)
         if out is not None:
-            write_arrays(out, {"samples": result.samples, "log_prob": result.log_prob, "energy": result.energy})
+            write_arrays(out, {name: getattr(result, name) for name in names})
             fields |= {"out": str(out), "shape": list(result.samples.shape), "dtype": str(result.samples.dtype)}
         hint = str(out) if out else "nowhere (--out samples.npy writes them, --json prints them)"
         s.answer(fields, display.sample_facts(result, hint))

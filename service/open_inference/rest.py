@@ -4,12 +4,10 @@ https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protoc
 """
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
 
 from service.open_inference.binary import HEADER_LENGTH, decode, encode
 from service.open_inference.compression import read_inflated
@@ -27,6 +25,7 @@ from service.open_inference.repository import (
     version_numbers,
 )
 from service.open_inference.vocabulary import PLATFORM, Slot, inputs_of, outputs_of
+from service.rest.answers import PiecewiseResponse
 from service.rest.bodies import json_from_bytes
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
 from service.rest.encoding import json_response, timing
@@ -120,14 +119,11 @@ async def infer(
     headers = _headers(found, time.perf_counter() - started)
     size = sum(array.nbytes for array in found.outputs.values())
     head, tensors = await off_the_loop(size, encode, found, asked)
-    if not tensors:
-        return Response(head, headers=headers, media_type="application/json")
-    headers |= {
-        HEADER_LENGTH: str(len(head)),
-        "Content-Length": str(len(head) + sum(len(tensor) for tensor in tensors)),
-    }
-    chunks = _chunks([memoryview(head), *tensors])
-    return StreamingResponse(chunks, headers=headers, media_type="application/octet-stream")
+    media_type = "application/octet-stream" if tensors else "application/json"
+    if tensors:
+        headers[HEADER_LENGTH] = str(len(head))
+    headers["Content-Length"] = str(len(head) + sum(len(tensor) for tensor in tensors))
+    return PiecewiseResponse([head, *tensors], headers, media_type, context.settings.body_seconds)
 
 
 @router.post("/repository/index")
@@ -167,9 +163,3 @@ def _headers(found: Answer, total: float) -> dict[str, str]:
         "Server-Timing": timing(queue=max(0.0, total - found.compute_seconds), compute=found.compute_seconds),
     }
     return headers | {"X-Seed": str(found.parameters["seed"])} if "seed" in found.parameters else headers
-
-
-async def _chunks(buffers: list[memoryview]) -> AsyncIterator[memoryview]:
-    for buffer in buffers:
-        for start in range(0, len(buffer), _CHUNK):
-            yield buffer[start : start + _CHUNK]

@@ -4,8 +4,10 @@ import hashlib
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.rest.problems import on_bug
 from service.wishes import WISHES, Wishes, trace_or_new
 from workers.settings import Settings
 
@@ -28,18 +30,30 @@ class Attributed:
         use_cache = "no-store" not in headers.get("cache-control", "").lower()
         token = WISHES.set(Wishes(trace, caller, use_cache))
 
+        begun = False
+
         async def named(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 MutableHeaders(scope=message)["X-Request-Id"] = trace
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=trace):
             try:
                 await self._app(scope, receive, named)
+            except Exception as error:
+                if begun:
+                    raise
+                response = await on_bug(Request(scope), error)  # here, where the request has its name
+                await response(scope, receive, named)
             finally:
                 WISHES.reset(token)
 
 
 def caller_of(authorization: str | None) -> str | None:
-    """A name for who holds a key, which is not the key; None for who sends none."""
-    return None if authorization is None else hashlib.sha256(authorization.encode()).hexdigest()[:16]
+    """A name for who holds a key, which is not the key, however its scheme is spelt; None for who sends none."""
+    if authorization is None:
+        return None
+    key = authorization.partition(" ")[2].strip()
+    return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from service.rest.bodies import read_as
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
 from service.rest.encoding import json_response, timing
 from service.rest.openapi import json_body
+from service.rest.query import ONLY_KNOWN
 from service.rest.routing import make_router
 from service.use_cases.estimate_curve import CurvePoint, FreeEnergyCurve, estimate_curve, exact_observables
 from service.use_cases.specs import parse
@@ -18,9 +19,11 @@ from zoo.specs.requests import FreeEnergyCurveRequest
 
 router = make_router("/v1/models", "inference")
 
+_BODY = json_body(FreeEnergyCurveRequest)
 
-@router.post("/{model:segment}:freeEnergyCurve", openapi_extra=json_body(FreeEnergyCurveRequest))
-@router.post("/{model:segment}/versions/{ref:segment}:freeEnergyCurve", openapi_extra=json_body(FreeEnergyCurveRequest))
+
+@router.post("/{model:segment}:freeEnergyCurve", openapi_extra=_BODY, dependencies=[ONLY_KNOWN])
+@router.post("/{model:segment}/versions/{ref:segment}:freeEnergyCurve", openapi_extra=_BODY, dependencies=[ONLY_KNOWN])
 async def free_energy_curve(
     model: str, request: Request, context: ContextOf, seconds: SecondsAllowed, ref: str | None = None
 ) -> Response:

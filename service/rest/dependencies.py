@@ -13,7 +13,7 @@ from zoo.specs.errors import FieldError, HelmholtzError, InvalidValueError
 
 ResultT = TypeVar("ResultT")
 
-_WAIT = re.compile(r"\bwait\s*=\s*\"?([^\s,;\"]*)")
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([^\s,;\"]*)", re.IGNORECASE)
 
 
 async def get_context(request: Request) -> Context:  # a coroutine: others would each be run in a thread

@@ -46,14 +46,20 @@ async def sample(
     ref: str | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Independent samples; the same version and seed give the same bits.
+    """Samples, independent or corrected towards the target; the same version and seed give the same bits.
+
+    With `correction` they come with weights (`importance`), or are states of Markov chains that have the target's
+    distribution (`metropolis`, and of flows `latent_hmc`).  `diagnostics` then say how good they are: the effective
+    sample size and Pareto k of weights; the acceptance rate, R-hat, and the autocorrelation time in steps (1 for
+    independent steps) of chains, the number of chains, and their burn-in.
 
     With `Prefer: respond-async`, or when drawing them is known to take longer than the client waits, the answer is 202
     with a job of kind `sample`.
 
     The answer is JSON, npy (the samples alone), npz, safetensors or an Arrow stream, as Accept asks.  Spins are -1/+1
     int8, bits 0/1 uint8, log-probabilities float64.  Where it is not JSON, the other fields are in headers (`X-Seed`,
-    `X-Model-Version`, `X-Warnings` as JSON, ...), and in the metadata of safetensors and of the Arrow schema.
+    `X-Model-Version`, `X-Warnings` and of corrected samples `X-Diagnostics` as JSON, ...), and in the metadata of
+    safetensors and of the Arrow schema.
     With `Accept-Encoding: zstd` or `gzip` a large answer is compressed.
     """
     started = time.perf_counter()
@@ -62,8 +68,9 @@ async def sample(
     if prefers_job or await takes_longer(context, model, ref, asked, seconds):
         job = await defer_samples(context, model, ref, asked, caller_of(request), idempotency_key)
         return accepted(as_json(job), {"Preference-Applied": "respond-async"} if prefers_job else {})
-    if media_type == NPY and asked.include:
-        raise one_array_only(["samples", *asked.include])
+    beside = [*asked.include, *(["log_weight"] if asked.correction == "importance" else [])]
+    if media_type == NPY and beside:
+        raise one_array_only(["samples", *beside])
     drawn = await while_connected(request, draw_samples(context, model, ref, asked, seconds))
     return await array_response(request, media_type, _answer(drawn), started, context.settings)
 
@@ -89,11 +96,10 @@ async def free_energy(
 
 
 def _answer(drawn: Samples) -> ArrayAnswer:
-    diagnostics = {
-        "num_samples": drawn.num_samples,
-        "independent": True,
-        "warnings": list(drawn.condition.warnings),
-    }
+    diagnostics = drawn.diagnostics
+    about = {name: diagnostics[name] for name in ("num_samples", "independent", "warnings")}
+    if "correction" in diagnostics:
+        about["diagnostics"] = diagnostics
     fields = {
         "seed": drawn.seed,
         "model": drawn.record.model,
@@ -104,7 +110,7 @@ def _answer(drawn: Samples) -> ArrayAnswer:
         arrays=with_first("samples", drawn.parted),
         fields=fields | at(drawn.condition),
         compute_seconds=drawn.compute_seconds,
-        about=about_version(drawn.record, drawn.seed, drawn.condition) | diagnostics,
+        about=about_version(drawn.record, drawn.seed, drawn.condition) | about,
         headers=version_headers(drawn.record, drawn.seed),
     )
 

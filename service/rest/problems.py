@@ -91,7 +91,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HelmholtzError, on_our_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_parameter_error)
-    app.add_exception_handler(Exception, _on_bug)
+    app.add_exception_handler(Exception, on_bug)
 
 
 async def on_our_error(request: Request, error: Exception) -> Response:
@@ -131,7 +131,8 @@ async def _on_parameter_error(request: Request, error: Exception) -> Response:
     return problem(422, InvalidValueError.title, detail, InvalidValueError.reason, request.url.path, errors)
 
 
-async def _on_bug(request: Request, error: Exception) -> Response:
+async def on_bug(request: Request, error: Exception) -> Response:
+    """What is answered to a fault of ours, whose log has the request's name where it has one already."""
     log.error("unexpected error", path=request.url.path, exc_info=error)
     detail = "this is a fault of the service, not of the request; its log has the reason"
     return problem(500, HelmholtzError.title, detail, HelmholtzError.reason, request.url.path)

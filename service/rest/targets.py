@@ -99,6 +99,7 @@ async def energy(request: Request, context: ContextOf, seconds: SecondsAllowed, 
     "/targets:reference",
     openapi_extra=json_body(ReferenceRequest),
     responses=problems(400, 404, 413, 415, 422, 503, 504),
+    dependencies=[ONLY_KNOWN],
 )
 async def reference(request: Request, context: ContextOf, seconds: SecondsAllowed) -> Response:
     """The exact beta_f = -ln Z of a target, with its method and citation."""

@@ -1,5 +1,6 @@
 """What the use cases of inference answer, as messages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from service.rpc.chunks import Arrays
@@ -10,6 +11,17 @@ from service.use_cases.estimate_curve import CurvePoint, FreeEnergyCurve, exact_
 from service.use_cases.estimate_free_energy import FreeEnergyProgress, FreeEnergyResult
 from service.use_cases.evaluate_log_likelihood import LogLikelihoods
 from zoo.specs.estimate import Estimate
+
+
+def sample_diagnostics(found: Mapping[str, Any]) -> pb.SampleDiagnostics | None:
+    """What corrected samples say about themselves; None of plain ones.  Numbers that are not known are left out."""
+    if "correction" not in found:
+        return None
+    known = {name: value for name, value in found.items() if value is not None}
+    for name in ("autocorrelation_time", "r_hat"):
+        if name in known:
+            known[name] = {of: value for of, value in known[name].items() if value is not None}
+    return pb.SampleDiagnostics(**known)
 
 
 def likelihood_arrays(answer: LogLikelihoods) -> Arrays:

@@ -16,6 +16,7 @@ from service.rpc.answers import (
     likelihood_arrays,
     likelihood_reply,
     marginal_arrays,
+    sample_diagnostics,
 )
 from service.rpc.chunks import chunks_of, in_chunks
 from service.rpc.gathering import GatheredQuestion
@@ -60,7 +61,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):  # type: ignore[misc]  # 
     async def Sample(self, request: pb.SampleRequest, call: Call) -> AsyncGenerator[pb.SampleChunk, None]:  # noqa: N802 - gRPC's name
         """Samples in chunks of rows, in order."""
         include = [n for n in ("log_prob", "energy") if getattr(request, f"include_{n}")]
-        given = {"n": request.n, "include": include} | _set(request, "seed") | _at(request)
+        given = {"n": request.n, "include": include, "correction": request.correction or "none"}
+        given |= _set(request, "seed") | _at(request)
         asked = parse(SampleRequest, given)
         stream = await stream_samples(self._context, *_model(request), asked, self._seconds(call))
         async with aclosing(in_chunks(stream.parts)) as chunks:
@@ -72,6 +74,7 @@ class Inference(inference_pb2_grpc.InferenceServicer):  # type: ignore[misc]  # 
                     version=stream.record.version,
                     last=chunk.last,
                     warnings=stream.condition.warnings if chunk.first else (),
+                    diagnostics=sample_diagnostics(stream.diagnostics) if chunk.last else None,
                 )
 
     @statuses

@@ -6,6 +6,7 @@ from anyio.to_thread import run_sync
 
 from service.context import Context
 from service.limits import check_samples
+from service.use_cases.draw_samples import sample_question
 from service.use_cases.resolve import resolve_version, space_of
 from service.use_cases.specs import parse
 from service.use_cases.submit_job import submit_spec
@@ -35,15 +36,18 @@ async def defer_samples(
 async def takes_longer(context: Context, model: str, ref: str | None, asked: SampleRequest, seconds: float) -> bool:
     """Whether computing what was ``asked`` takes more than ``seconds``, by what earlier answers of the version took.
 
+    Corrected samples may take a thousand times as long as plain ones: there the nominal cost counts before any answer.
+
     Raises:
         NotFoundError: no such version.
         LimitExceededError: it does, and one answer cannot have so many numbers either; a job has to be asked for.
     """
     known = context.resolved.get((model, ref))  # what it was the last time is near enough
     record = await resolve_version(context, model, ref) if known is None else known[1]
-    payload = {"model": record.model, "version": record.version, "n": asked.n}
+    operation, payload = sample_question(record, asked)
     costs = context.engine.costs
-    if not costs.knows("sample", payload) or costs.seconds("sample", payload) <= seconds:
+    guessed = operation == "sample" and not costs.knows(operation, payload)
+    if guessed or costs.seconds(operation, payload) <= seconds:
         return False
     check_samples(asked.n, space_of(record), context.settings)
     return True

@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from models_registry.versions import VersionRecord
 from service.context import Context
 from service.limits import check_samples
+from service.use_cases.check_correction import check_correction
 from service.use_cases.resolve import Condition, resolve_condition, resolve_version, space_of, target_of
 from zoo.specs.requests import MAX_SEED, SampleRequest
 
@@ -24,12 +26,16 @@ def seed_or_new(seed: int | None) -> int:
 
 @dataclass(frozen=True)
 class SampleStream:
-    """Samples on their way: which version draws them, with which seed, and the parts in order."""
+    """Samples on their way: which version draws them, with which seed, and the parts in order.
+
+    ``diagnostics`` are filled when the last part has come.
+    """
 
     record: VersionRecord
     condition: Condition
     seed: int
     parts: AsyncGenerator[Part, None]
+    diagnostics: Part
 
 
 async def stream_samples(
@@ -39,7 +45,8 @@ async def stream_samples(
 
     Raises:
         NotFoundError: no such version.
-        CapabilityMissingError: another beta than the trained one, or energies without a target.
+        CapabilityMissingError: another beta than the trained one, energies or a correction without a target, or a
+            correction that the family cannot have.
         InvalidValueError: a condition without a value, or far outside its range.
         LimitExceededError: more numbers than one answer may have.
     """
@@ -47,17 +54,34 @@ async def stream_samples(
     condition = resolve_condition(record, request.asked)
     if "energy" in request.include:
         target_of(record)
+    check_correction(record, request.correction)
     check_samples(request.n, space_of(record), context.settings)
     seed = seed_or_new(request.seed)
-    payload = {
-        "model": record.model,
-        "version": record.version,
-        "n": request.n,
-        "seed": seed,
-        "condition": condition.values,
-        "include": list(request.include),
-    }
-    return SampleStream(record, condition, seed, context.engine.ask("sample", payload, seconds))
+    operation, payload = sample_question(record, request)
+    payload |= {"seed": seed, "condition": condition.values, "include": list(request.include)}
+    diagnostics: Part = {"num_samples": request.n, "independent": True, "warnings": []}
+    parts = _told(context.engine.ask(operation, payload, seconds), diagnostics, condition)
+    return SampleStream(record, condition, seed, parts, diagnostics)
+
+
+def sample_question(record: VersionRecord, request: SampleRequest) -> tuple[str, Part]:
+    """The engine's operation, and of its payload what the cost depends on."""
+    payload: Part = {"model": record.model, "version": record.version, "n": request.n}
+    if request.correction == "none":
+        return "sample", payload
+    return "sample_corrected", payload | {"correction": request.correction}
+
+
+async def _told(
+    parts: AsyncGenerator[Part, None], diagnostics: Part, condition: Condition
+) -> AsyncGenerator[Part, None]:
+    """The parts as they come, some without rows; ``diagnostics`` learns what the engine says of the samples."""
+    diagnostics["warnings"] = list(condition.warnings)
+    async with aclosing(parts):
+        async for part in parts:
+            if (found := part.get("diagnostics")) is not None:
+                diagnostics |= found | {"warnings": [*condition.warnings, *found["warnings"]]}
+            yield part
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,8 @@ class Samples:
     seed: int
     parted: dict[str, tuple[NDArray[np.generic], ...]]
     compute_seconds: float
+    diagnostics: Part = field(default_factory=dict)
+    """What is known of the samples as a whole, by name."""
 
     @property
     def num_samples(self) -> int:
@@ -90,7 +116,8 @@ async def draw_samples(
     """All samples at once; raises as ``stream_samples`` does, and as the engine does."""
     stream = await stream_samples(context, model, ref, request, seconds)
     parts = [part async for part in stream.parts]
-    return Samples(stream.record, stream.condition, stream.seed, parted(parts), compute_seconds(parts))
+    arrays = parted([part for part in parts if "samples" in part])
+    return Samples(stream.record, stream.condition, stream.seed, arrays, compute_seconds(parts), stream.diagnostics)
 
 
 def parted(parts: list[Part]) -> dict[str, tuple[NDArray[np.generic], ...]]:

@@ -2,6 +2,7 @@
 
 from models_registry.versions import VersionRecord, Versions
 from service.limits import check_job_samples
+from service.use_cases.check_correction import check_correction
 from service.use_cases.draw_samples import seed_or_new
 from service.use_cases.resolve import capabilities_of, check_ready, resolve_condition, space_of, target_of
 from workers.jobs.specs import SampleJobSpec
@@ -17,7 +18,8 @@ def resolved_sample_job(spec: SampleJobSpec, versions: Versions, settings: Setti
     Raises:
         NotFoundError: no such model, version or alias.
         CorruptArtifactError: the version is quarantined.
-        CapabilityMissingError: its family has no samples; another beta than the trained one; energies without a target.
+        CapabilityMissingError: its family has no samples; another beta than the trained one; energies without a target;
+            a correction that the version cannot have.
         InvalidValueError: a condition without a value, or far outside its range; or the version has another digest.
         LimitExceededError: more numbers than one job may draw.
     """
@@ -28,6 +30,7 @@ def resolved_sample_job(spec: SampleJobSpec, versions: Versions, settings: Setti
     condition = resolve_condition(record, spec.asked)
     if "energy" in spec.include:
         target_of(record)
+    check_correction(record, spec.correction)
     check_job_samples(spec.n, space_of(record), settings)
     settled = {
         "ref": str(record.version),

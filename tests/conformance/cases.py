@@ -92,6 +92,7 @@ MODEL_SPECS: dict[type[ModelSpec], tuple[ModelSpec, ...]] = {
         GaugeFlowSpec(couplings=9, width=4),
         GaugeFlowSpec(couplings=2, width=5, depth=1, components=1, kernel=1, condition_on=BETAS),
         GaugeFlowSpec(couplings=2, width=3, symmetry="z2"),
+        GaugeFlowSpec(couplings=3, width=4, map="spline", bins=3),
     ),
     GlowSpec: (
         GlowSpec(steps=2, width=6),

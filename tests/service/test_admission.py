@@ -109,6 +109,38 @@ def test_engines_share_the_backlog_and_other_gateways_fill_it() -> None:
         pass
 
 
+def test_old_news_of_other_gateways_refuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    admission, now = Admission(LIMITS), [100.0]
+    monkeypatch.setattr("service.admission.time.monotonic", lambda: now[0])
+    admission.elsewhere = Backlog(bulk=9.5)
+    with pytest.raises(UnavailableError), admission.admit(1.0, 60.0):
+        pass
+    now[0] += 3.0
+    with admission.admit(1.0, 60.0):
+        pass
+
+
+def test_one_that_takes_nearly_all_of_its_time_or_of_the_backlog_is_not_starved_by_short_ones() -> None:
+    admission = Admission(LIMITS)
+    with ExitStack() as stack:
+        fill(stack, admission, 0.25)
+        for cost, seconds in ((8.5, 10.0), (12.0, 60.0)):
+            with admission.admit(cost, seconds):
+                pass
+        with pytest.raises(UnavailableError), admission.admit(10.1, 10.0):
+            pass
+
+
+def test_the_share_of_a_caller_is_told_to_last_as_long_as_what_waits() -> None:
+    admission = Admission(LIMITS)
+    with ExitStack() as stack:
+        fill(stack, admission, 3.0)
+        fill(stack, admission, 4.0, caller="one")
+        with pytest.raises(ShareExceededError) as caught, admission.admit(2.0, 60.0, "one"):
+            pass
+    assert caught.value.retry_after_seconds == pytest.approx(7.0, rel=0.01)
+
+
 def test_answers_free_their_part_as_they_come() -> None:
     admission = Admission(LIMITS)
     with admission.admit(8.0, 60.0) as ticket:

@@ -120,6 +120,64 @@ def test_parts_that_come_twice_are_dropped(server: RedisServer) -> None:
     assert play(server, scene) == [0, 1, 2, 3]
 
 
+def test_a_slow_reader_holds_no_backlog_and_teaches_no_pace(server: RedisServer) -> None:
+    async def scene(client: EngineClient, redis: Redis) -> None:
+        client.admission.pace["interactive"] = 1.0
+        answer = client.ask("tick", {}, 10)
+        first = asyncio.ensure_future(anext(answer))
+        request = await anext(requests(redis))
+        assert client.admission.own.interactive > 0
+        await reply(redis, request, 0, 1, 2, last=2)
+        await first
+        await asyncio.sleep(0.2)
+        assert client.admission.own.interactive == 0
+        assert [part["number"] async for part in answer] == [1, 2]
+        assert client.admission.pace["interactive"] == 1.0
+
+    play(server, scene)
+
+
+def test_a_free_energy_frees_its_part_with_its_progress(server: RedisServer) -> None:
+    async def scene(client: EngineClient, redis: Redis) -> None:
+        answer = client.ask("free_energy", {"model": "m", "version": 1, "n": 10}, 10)
+        first = asyncio.ensure_future(anext(answer))
+        request = await anext(requests(redis))
+        before = client.admission.own.interactive
+        body = {"progress": {"num_samples": 9, "fraction": 0.9}}
+        await redis.xadd(request.reply_to, {FIELD: encode(Reply(request.id, 0, final=False, body=body))})
+        await first
+        assert client.admission.own.interactive == pytest.approx(before / 10)
+        await reply(redis, request, 1, last=1)
+        assert len([part async for part in answer]) == 1
+
+    play(server, scene)
+
+
+def test_a_stream_that_is_left_is_cancelled_at_once_for_as_long_as_it_could_run(server: RedisServer) -> None:
+    async def scene(client: EngineClient, redis: Redis) -> None:
+        answer = client.ask("tick", {}, 10)
+        first = asyncio.ensure_future(anext(answer))
+        request = await anext(requests(redis))
+        await reply(redis, request, 0)
+        await first
+        await answer.aclose()
+        assert client._waiting == {}
+        assert 10 < await redis.ttl(CANCEL_KEY + request.id) <= 15
+
+    play(server, scene)
+
+
+def test_a_reply_that_cannot_be_read_harms_no_other(server: RedisServer) -> None:
+    async def scene(client: EngineClient, redis: Redis) -> list[int]:
+        asking = asyncio.create_task(collect(client))
+        request = await anext(requests(redis))
+        await redis.xadd(request.reply_to, {FIELD: b"\x81\xa3new\x01"})
+        await reply(redis, request, 0, last=0)
+        return await asking
+
+    assert play(server, scene) == [0]
+
+
 def test_the_engines_error_is_raised_again(server: RedisServer) -> None:
     async def scene(client: EngineClient, redis: Redis) -> None:
         asking = asyncio.create_task(collect(client))

@@ -205,6 +205,7 @@ class WarmModels:
             del self._models[oldest]
             self.num_evicted += 1
 
+    @torch.inference_mode(mode=False)  # some operations differentiate what is made here
     def _load(self, record: VersionRecord, stacking: Stacking) -> WarmModel:
         arrays, _ = unpack(self._versions.read_weights(record))
         target = None if record.target is None else _TARGETS.validate_python(record.target)

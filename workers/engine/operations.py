@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from workers.engine.classes import class_log_likelihood
 from workers.engine.completion import complete
+from workers.engine.corrected import sample_corrected
 from workers.engine.free_energies import free_energy, free_energy_curve
 from workers.engine.models import WarmModels
 from workers.engine.references import References
@@ -92,6 +93,7 @@ def warm(engine: Engine, payload: Part) -> Iterator[Part]:
 OPERATIONS: dict[str, Operation] = {
     "warm": warm,
     "sample": Sample(),
+    "sample_corrected": sample_corrected,
     "log_likelihood": LogLikelihood(),
     "class_log_likelihood": class_log_likelihood,
     "complete": complete,

@@ -2,11 +2,12 @@
 
 An engine draws them tile by tile.  Whole chunks become blobs as they are drawn, which the files of the result are lists
 of, so neither the drawing nor the reading has more than a chunk in memory.  A chunk's bytes depend on the job's spec
-alone: a job that is killed goes on from its last checkpoint, and ends with the same files.
+alone: a job that is killed goes on from its last checkpoint, and ends with the same files.  Corrected samples are drawn
+from the beginning again then, since chains and weights are judged as a whole; what was stored is left out.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -60,12 +61,14 @@ class Sample(Kind):
             chunks = _Chunks.read(context.checkpoints.read_latest())
             reporter = _Reporter(context, spec.n, chunks.num_rows)
             reporter.begin(record)
-            _draw(context, spec, Engine(WarmModels(versions, 1, device), device), chunks, reporter)
+            diagnostics = _draw(context, spec, Engine(WarmModels(versions, 1, device), device), chunks, reporter)
         finally:
             database.dispose()
         arrays = chunks.stored_arrays()
         files = assembled(arrays, context.blobs, lambda: _pause(context))
         result = _result(spec, record, arrays, files) | {"artifact": files.stored(context.blobs)}
+        if diagnostics is not None:
+            result |= {"diagnostics": diagnostics, "warnings": [*result["warnings"], *diagnostics["warnings"]]}
         reporter.finished(result)
         return Outcome(result=result)
 
@@ -138,18 +141,25 @@ class _Chunks:
         return cls(**state, _parts={name: [array] for name, array in arrays.items()})
 
 
-def _draw(context: JobContext, spec: SampleJobSpec, engine: Engine, chunks: _Chunks, reporter: "_Reporter") -> None:
-    """Fill ``chunks`` until all of them are stored.
+def _draw(
+    context: JobContext, spec: SampleJobSpec, engine: Engine, chunks: _Chunks, reporter: "_Reporter"
+) -> dict[str, Any] | None:
+    """Fill ``chunks`` until all of them are stored; what is known of corrected samples as a whole.
 
     Raises:
         StoppedError: a stop was requested; a checkpoint has what was drawn.
     """
-    operation, written_at = Drawing(), time.monotonic()
-    for piece in _pieces(spec, engine, chunks.num_rows):
+    written_at, diagnostics = time.monotonic(), None
+    parts = _parts(spec, engine, chunks.num_rows)
+    while chunks.num_rows < spec.n or (spec.correction != "none" and diagnostics is None):
         if context.stop_requested():
             context.checkpoints.write(chunks.num_rows, chunks.packed())
             raise StoppedError
-        chunks.add(engine.run_together(operation, [piece])[0])
+        part = next(parts)
+        diagnostics = part.get("diagnostics")
+        if "samples" not in part:
+            continue
+        chunks.add(part)
         is_full = chunks.num_bytes >= CHUNK_BYTES or chunks.num_rows == spec.n
         if is_full:
             chunks.store(context.blobs)
@@ -157,10 +167,11 @@ def _draw(context: JobContext, spec: SampleJobSpec, engine: Engine, chunks: _Chu
             context.checkpoints.write(chunks.num_rows, chunks.packed())
             written_at = time.monotonic()
         reporter.drawn(chunks.num_rows, chunks.number if is_full else None)
+    return diagnostics
 
 
-def _pieces(spec: SampleJobSpec, engine: Engine, begin: int) -> Iterable[Piece]:
-    """The tiles of the request, from row ``begin`` on."""
+def _parts(spec: SampleJobSpec, engine: Engine, begin: int) -> Iterator[dict[str, Any]]:
+    """The parts of the engine's answer, their rows from row ``begin`` on, which is the first one of a part."""
     version = int(spec.ref or 0)
     payload = {
         "model": spec.model,
@@ -170,8 +181,17 @@ def _pieces(spec: SampleJobSpec, engine: Engine, begin: int) -> Iterable[Piece]:
         "condition": spec.condition,
         "include": list(spec.include),
     }
-    tiles = tile_plan(spec.n, engine.models.largest_tile(spec.model, version))
-    return (Piece(payload, tile) for tile in tiles if tile.start >= begin)
+    if spec.correction != "none":
+        row = 0
+        for part in engine.run("sample_corrected", payload | {"correction": spec.correction}):
+            rows = 0 if part is None else len(part.get("samples", ()))
+            row += rows
+            yield {} if part is None or (rows and row <= begin) else part
+        return
+    operation = Drawing()
+    for tile in tile_plan(spec.n, engine.models.largest_tile(spec.model, version)):
+        if tile.start >= begin:
+            yield engine.run_together(operation, [Piece(payload, tile)])[0]
 
 
 def _pause(context: JobContext) -> None:

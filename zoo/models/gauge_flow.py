@@ -4,6 +4,7 @@ from typing import final
 
 from zoo.core.spaces import Space
 from zoo.models.base_densities import UniformAngles
+from zoo.models.bijections.circular_spline import CircularSplineMap
 from zoo.models.bijections.gauge_coupling import CHANNELS, GaugeCouplings
 from zoo.models.bijections.non_compact_projection import ProjectionMap
 from zoo.models.flow import FlowNetwork
@@ -25,7 +26,7 @@ class GaugeFlow(FlowNetwork):
 
     def __init__(self, spec: GaugeFlowSpec, space: Space, seed: int) -> None:
         generator = generator_of(seed)
-        scalar_map = ProjectionMap(spec.components)
+        scalar_map = ProjectionMap(spec.components) if spec.map == "ncp" else CircularSplineMap(spec.bins)
         shape = PlaneShape(CHANNELS, scalar_map.num_parameters, spec.width, spec.depth, spec.kernel)
         conditional = bool(spec.condition_on.names)
         conditioners = [PlaneConvolution(shape, generator, conditional=conditional) for _ in range(spec.couplings)]

@@ -25,7 +25,7 @@ class ModelReference(_message.Message):
     def __init__(self, model: _Optional[str] = ..., ref: _Optional[str] = ...) -> None: ...
 
 class SampleRequest(_message.Message):
-    __slots__ = ("model", "n", "seed", "include_log_prob", "include_energy", "beta", "condition")
+    __slots__ = ("model", "n", "seed", "include_log_prob", "include_energy", "beta", "condition", "correction")
     class ConditionEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class SampleRequest(_message.Message):
     INCLUDE_ENERGY_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
     model: ModelReference
     n: int
     seed: int
@@ -47,10 +48,11 @@ class SampleRequest(_message.Message):
     include_energy: bool
     beta: float
     condition: _containers.ScalarMap[str, float]
-    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., include_log_prob: _Optional[bool] = ..., include_energy: _Optional[bool] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    correction: str
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., include_log_prob: _Optional[bool] = ..., include_energy: _Optional[bool] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ..., correction: _Optional[str] = ...) -> None: ...
 
 class SampleChunk(_message.Message):
-    __slots__ = ("samples", "log_prob", "energy", "log_weight", "seed", "model", "version", "last", "warnings")
+    __slots__ = ("samples", "log_prob", "energy", "log_weight", "seed", "model", "version", "last", "warnings", "diagnostics")
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     LOG_PROB_FIELD_NUMBER: _ClassVar[int]
     ENERGY_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +62,7 @@ class SampleChunk(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
     samples: Tensor
     log_prob: Tensor
     energy: Tensor
@@ -69,7 +72,60 @@ class SampleChunk(_message.Message):
     version: int
     last: bool
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, samples: _Optional[_Union[Tensor, _Mapping]] = ..., log_prob: _Optional[_Union[Tensor, _Mapping]] = ..., energy: _Optional[_Union[Tensor, _Mapping]] = ..., log_weight: _Optional[_Union[Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., last: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    diagnostics: SampleDiagnostics
+    def __init__(self, samples: _Optional[_Union[Tensor, _Mapping]] = ..., log_prob: _Optional[_Union[Tensor, _Mapping]] = ..., energy: _Optional[_Union[Tensor, _Mapping]] = ..., log_weight: _Optional[_Union[Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., last: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ..., diagnostics: _Optional[_Union[SampleDiagnostics, _Mapping]] = ...) -> None: ...
+
+class SampleDiagnostics(_message.Message):
+    __slots__ = ("correction", "num_samples", "independent", "effective_sample_size", "effective_sample_fraction", "pareto_k", "acceptance_rate", "autocorrelation_time", "r_hat", "num_chains", "num_steps", "burn_in", "thin", "step_size", "num_leapfrog", "reliable", "warnings")
+    class AutocorrelationTimeEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class RHatEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
+    NUM_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    INDEPENDENT_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SAMPLE_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    PARETO_K_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTANCE_RATE_FIELD_NUMBER: _ClassVar[int]
+    AUTOCORRELATION_TIME_FIELD_NUMBER: _ClassVar[int]
+    R_HAT_FIELD_NUMBER: _ClassVar[int]
+    NUM_CHAINS_FIELD_NUMBER: _ClassVar[int]
+    NUM_STEPS_FIELD_NUMBER: _ClassVar[int]
+    BURN_IN_FIELD_NUMBER: _ClassVar[int]
+    THIN_FIELD_NUMBER: _ClassVar[int]
+    STEP_SIZE_FIELD_NUMBER: _ClassVar[int]
+    NUM_LEAPFROG_FIELD_NUMBER: _ClassVar[int]
+    RELIABLE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    correction: str
+    num_samples: int
+    independent: bool
+    effective_sample_size: float
+    effective_sample_fraction: float
+    pareto_k: float
+    acceptance_rate: float
+    autocorrelation_time: _containers.ScalarMap[str, float]
+    r_hat: _containers.ScalarMap[str, float]
+    num_chains: int
+    num_steps: int
+    burn_in: int
+    thin: int
+    step_size: float
+    num_leapfrog: float
+    reliable: bool
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, correction: _Optional[str] = ..., num_samples: _Optional[int] = ..., independent: _Optional[bool] = ..., effective_sample_size: _Optional[float] = ..., effective_sample_fraction: _Optional[float] = ..., pareto_k: _Optional[float] = ..., acceptance_rate: _Optional[float] = ..., autocorrelation_time: _Optional[_Mapping[str, float]] = ..., r_hat: _Optional[_Mapping[str, float]] = ..., num_chains: _Optional[int] = ..., num_steps: _Optional[int] = ..., burn_in: _Optional[int] = ..., thin: _Optional[int] = ..., step_size: _Optional[float] = ..., num_leapfrog: _Optional[float] = ..., reliable: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LogLikelihoodRequest(_message.Message):
     __slots__ = ("model", "samples", "beta", "condition", "mask", "proposals", "seed", "include_label_posterior")

@@ -70,7 +70,7 @@ class InferenceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Sample(self, request, context):
-        """Independent samples, in chunks of rows in order; the last chunk has `last` set.
+        """Samples, independent or corrected, in chunks of rows in order; the last chunk has `last` set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -178,5 +178,5 @@ def test_maximum_likelihood_finds_correlations_that_no_product_has() -> None:
 
 
 def test_real_variables_are_refused() -> None:
-    with pytest.raises(InvalidValueError, match="models spins and bits and categorical, and the target lives on reals"):
+    with pytest.raises(InvalidValueError, match="models spins, bits and categorical, and the target lives on reals"):
         build_model(SMALL, build_space(SpaceSpec(kind="reals", event_shape=(4,))), seed=1)

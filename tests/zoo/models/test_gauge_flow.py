@@ -30,6 +30,9 @@ from zoo.training.trainer import Trainer, train
 
 SMALL = GaugeFlowSpec(couplings=9, width=6, depth=2, components=2)
 """All eight kinds of layers, and the first again."""
+SPLINES = GaugeFlowSpec(couplings=9, width=6, depth=2, map="spline", bins=4)
+
+every_map = pytest.mark.parametrize("spec", [SMALL, SPLINES], ids=["ncp", "spline"])
 
 
 def flow(sides: tuple[int, int], *, scale: float = 0.2, spec: GaugeFlowSpec = SMALL) -> Flow:
@@ -39,8 +42,8 @@ def flow(sides: tuple[int, int], *, scale: float = 0.2, spec: GaugeFlowSpec = SM
     return model
 
 
-def couplings(sides: tuple[int, int], *, scale: float = 0.2) -> GaugeCouplings:
-    bijection = flow(sides, scale=scale).network.bijection
+def couplings(sides: tuple[int, int], spec: GaugeFlowSpec, *, scale: float = 0.2) -> GaugeCouplings:
+    bijection = flow(sides, scale=scale, spec=spec).network.bijection
     assert isinstance(bijection, GaugeCouplings)
     return bijection
 
@@ -60,9 +63,10 @@ def angular_distance(x: Tensor, y: Tensor) -> float:
     return float(wrapped(x - y).abs().max())
 
 
-def test_the_density_has_gauge_symmetry_and_translations_by_four_links() -> None:
+@every_map
+def test_the_density_has_gauge_symmetry_and_translations_by_four_links(spec: GaugeFlowSpec) -> None:
     sides = (8, 12)
-    model, x = flow(sides).double(), links(20, sides)
+    model, x = flow(sides, spec=spec).double(), links(20, sides)
     with torch.no_grad():
         here = model.log_prob(x)
         for image in (gauged(x), wrapped(gauged(x)), x.roll(4, 2), x.roll(4, 3), x.roll((4, 8), (2, 3)), x + 2 * pi):
@@ -71,16 +75,18 @@ def test_the_density_has_gauge_symmetry_and_translations_by_four_links() -> None
             assert not torch.allclose(model.log_prob(other), here, atol=1e-2)
 
 
-def test_single_precision_keeps_the_symmetry_to_five_digits() -> None:
-    model, x = flow((8, 8), scale=0.1), links(200, (8, 8)).float()
+@every_map
+def test_single_precision_keeps_the_symmetry_to_five_digits(spec: GaugeFlowSpec) -> None:
+    model, x = flow((8, 8), scale=0.1, spec=spec), links(200, (8, 8)).float()
     with torch.no_grad():
         here = model.log_prob(x)
         for image in (gauged(x), x.roll(4, 2), x.roll(4, 3)):
             assert float(((model.log_prob(image) - here) / here).abs().max()) < 1e-5
 
 
-def test_the_map_commutes_with_gauge_transformations() -> None:
-    bijection, z = couplings((4, 8)).double(), links(10, (4, 8))
+@every_map
+def test_the_map_commutes_with_gauge_transformations(spec: GaugeFlowSpec) -> None:
+    bijection, z = couplings((4, 8), spec).double(), links(10, (4, 8))
     with torch.no_grad():
         x, _ = bijection.forward_and_log_det(z.flatten(1))
         image, _ = bijection.forward_and_log_det(gauged(z).flatten(1))
@@ -88,16 +94,17 @@ def test_the_map_commutes_with_gauge_transformations() -> None:
     assert angular_distance(x, z.flatten(1)) > 1
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=16)
 @given(
+    spec=st.sampled_from([SMALL, SPLINES]),
     first=st.sampled_from([4, 8]),
     second=st.sampled_from([4, 8, 12]),
     scale=st.sampled_from([0.0, 0.1, 0.2]),
     seed=st.integers(0, 2**20),
 )
-def test_the_inverse_undoes_the_map(first: int, second: int, scale: float, seed: int) -> None:
+def test_the_inverse_undoes_the_map(spec: GaugeFlowSpec, first: int, second: int, scale: float, seed: int) -> None:
     sides = (first, second)
-    bijection, z = couplings(sides, scale=scale), links(4, sides, seed).flatten(1)
+    bijection, z = couplings(sides, spec, scale=scale), links(4, sides, seed).flatten(1)
     with torch.no_grad():
         for exact, tolerance in ((False, 1e-3), (True, 1e-9)):
             module, start = (bijection.double(), z) if exact else (bijection.float(), z.float())
@@ -120,8 +127,9 @@ def log_determinant(step: Callable[[Tensor], Mapped], z: Tensor) -> Tensor:
     return value
 
 
-def test_the_logarithm_of_the_determinant_is_that_of_the_derivative() -> None:
-    bijection, z = couplings((4, 4)).double(), links(3, (4, 4)).flatten(1)
+@every_map
+def test_the_logarithm_of_the_determinant_is_that_of_the_derivative(spec: GaugeFlowSpec) -> None:
+    bijection, z = couplings((4, 4), spec).double(), links(3, (4, 4)).flatten(1)
     for step in (bijection.forward_and_log_det, bijection.inverse_and_log_det):
         with torch.no_grad():
             _, log_det = step(z)
@@ -164,8 +172,7 @@ def test_weights_of_untrained_and_scrambled_models_give_the_exact_free_energy() 
     at = state(0.4)
     untrained = build(SMALL, at.target.space, seed=1)
     assert isinstance(untrained, Flow)
-    scrambled = flow((4, 4), scale=0.1)
-    for model in (untrained, scrambled):
+    for model in (untrained, flow((4, 4), scale=0.1), flow((4, 4), scale=0.1, spec=SPLINES)):
         assert abs(deviation(model, at)) < 3
 
 

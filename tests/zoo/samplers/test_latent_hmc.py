@@ -263,8 +263,18 @@ def test_models_without_a_latent_space_are_told_what_works() -> None:
             LatentHmc(SPEC, model, ThermodynamicState(target, 0.3))
 
 
-def test_a_state_knows_its_latents() -> None:
-    chains = chains_on(Quartic(2), FLOW)
-    state = chains.init(3, RandomStream(1))
-    assert isinstance(state, LatentState)
-    assert state.trajectory.positions.dtype == torch.float64
+def test_energies_and_forces_follow_the_images() -> None:
+    """The target is not even, so that they change with the image at equal latents."""
+    chains = chains_on(Quartic(2), FLOW.model_copy(update={"symmetry": "z2"}))
+    state = chains.warm_up(chains.init(64, RandomStream(1)), 5, RandomStream(2))
+    for time in range(5):
+        before = state
+        state, _ = chains.step(state, RandomStream(3).spawn(time))
+        assert 0 < int((state.elements != before.elements).sum()) < 64
+        turned = chains._turned(state, RandomStream(4).spawn(time))
+        assert isinstance(turned, LatentState)
+        for each in (state, turned):
+            energy, there = chains._energy(each.elements), each.trajectory
+            assert there.positions.dtype == torch.float64
+            torch.testing.assert_close(there.energies, energy.energy(there.positions))
+            torch.testing.assert_close(there.forces, energy.force(there.positions))

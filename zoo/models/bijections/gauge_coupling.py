@@ -89,8 +89,9 @@ class GaugeCouplings(Bijection):
 
 def wrapped(angle: Tensor) -> Tensor:
     """``angle`` moved by whole turns into [-pi, pi)."""
-    inside = angle - 2 * pi * torch.floor(angle / (2 * pi) + 0.5).detach()
-    return torch.where(inside >= pi, -pi, inside)  # rounding can leave it at the upper end
+    turned = angle - 2 * pi * torch.floor(angle / (2 * pi) + 0.5).detach()
+    turned = torch.where(turned < -pi, turned + 2 * pi, turned)  # of many turns, rounding can leave it beyond an end
+    return torch.where(turned >= pi, turned - 2 * pi, turned)
 
 
 def _plaquettes(links: Float[Tensor, "batch 2 first second"]) -> Float[Tensor, "batch first second"]:

@@ -37,8 +37,14 @@ class GaugeFlowSpec(FlowSpec):
     family: Literal["gauge_flow"] = "gauge_flow"
     couplings: int = Field(default=16, ge=1, le=256)
     """Layers, 1 to 256; each maps a quarter of the links of one direction, so that 8 reach all links once."""
+    map: Literal["ncp", "spline"] = "ncp"
+    """The map of an angle.  ``ncp``: the mean of non-compact projections, smooth, whose inverse is found by halving an
+    interval: likelihoods of given configurations take longer than samples.  ``spline``: a circular rational-quadratic
+    spline and a turn."""
     components: int = Field(default=2, ge=1, le=64)
-    """Non-compact projections whose mean is the map of an angle."""
+    """Projections of ``ncp``."""
+    bins: int = Field(default=8, ge=2, le=64)
+    """Bins of ``spline``."""
     width: int = Field(default=16, ge=1, le=4096)
     """Channels of each hidden layer of a network."""
     depth: int = Field(default=2, ge=1, le=16)
@@ -50,7 +56,7 @@ class GaugeFlowSpec(FlowSpec):
     @property
     def _parameters(self) -> int:
         """Numbers that a layer's network gives for each link that is mapped."""
-        return 1 + 2 * self.components
+        return 1 + (2 * self.components if self.map == "ncp" else 3 * self.bins)
 
     def working_size(self, space: SpaceSpec) -> int:
         """Weights of all layers."""
