@@ -28,7 +28,7 @@ _NEWS_SECONDS = 2.0  # what was heard of other gateways before says nothing of n
 _LEAST_PROMISE = 0.05  # seconds; what is promised sooner says little of the pace
 _SLOWEST = 1 / _BULK_SHARE
 _HEADROOM = 0.8  # of the time a request may take is promised; the rest is for estimates that err
-_LITTLE = 0.2  # of the time that is left, or of the backlog, is what one that takes nearly all of it may wait
+_LITTLE, _NEXT_TO_NOTHING = 0.2, 0.02  # of its time or of the bound, for which a request may wait that takes all of it
 _UP, _DOWN = 0.3, 0.02  # the pace follows late answers fast and early ones slowly: about the 94 % expectile
 
 
@@ -160,7 +160,8 @@ class Admission:
         if self.draining:
             msg = "this gateway is shutting down and takes no new requests; try again"
             raise _rejected("draining", UnavailableError(msg, reason="DRAINING"))
-        total = Backlog(self._own.interactive + self.elsewhere.interactive, self._own.bulk + self.elsewhere.bulk)
+        elsewhere = self.elsewhere
+        total = Backlog(self._own.interactive + elsewhere.interactive, self._own.bulk + elsewhere.bulk)
         rate, pace = self._recent.rate(time.monotonic()) / self.num_engines, self.pace[ticket.priority]
         ticket.promised = total.seconds(ticket.priority, ticket.cost, self.num_engines, rate)
         wait = pace * total.seconds(ticket.priority, 0.0, self.num_engines, rate)
@@ -175,14 +176,23 @@ class Admission:
                     f"may have {self._limits.caller_share * bound:g} s at a time; try again in {again:.3g} s"
                 )
                 raise _rejected("share", ShareExceededError(msg, retry_after_seconds=again))
-        in_time = max(_HEADROOM * seconds - own, _LITTLE * (seconds - own))
-        most = max(0.0, min(max(bound - own, _LITTLE * bound), in_time))
+        most = self._may_wait(own, seconds)
         if wait > most:
             msg = (
                 f"the requests before this one take about {wait:.3g} s and it takes {own:.3g} s itself; to be answered "
                 f"within {seconds:g} s it could wait for {most:.3g} s; try again in {wait:.3g} s"
             )
             raise _rejected("full", UnavailableError(msg, reason="OVERLOADED", retry_after_seconds=wait))
+
+    def _may_wait(self, own: float, seconds: float) -> float:
+        """Seconds that a request which takes ``own`` may wait, for all to be within the bound and within its deadline.
+
+        One that takes nearly all of either by itself would starve beside short ones, and may wait for a fifth of what
+        it leaves; one that seems to take longer than it has, for a fiftieth of that: the estimate may be wrong.
+        """
+        bound = self._limits.backlog_seconds
+        in_time = max(_HEADROOM * seconds - own, _LITTLE * (seconds - own), _NEXT_TO_NOTHING * seconds)
+        return min(max(bound - own, _LITTLE * bound), in_time)
 
     def _add(self, ticket: Ticket, seconds: float) -> None:
         left = max(0.0, getattr(self._own, ticket.priority) + seconds)

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import math
-import signal
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +18,10 @@ from redis.exceptions import RedisError
 from service.admission import Admission, AdmissionLimits, Backlog, Ticket
 from service.costs import CostModel, num_rows
 from service.metrics import METRICS
+from service.outbox import Outbox, redis_away
 from service.response_cache import ResponseCache
-from service.wishes import WISHES, new_id
+from service.use_cases.off_the_loop import off_the_loop
+from service.wishes import WISHES, Wishes, new_id
 from workers.messages import (
     CANCEL_KEY,
     ENGINE_KEY,
@@ -28,13 +29,9 @@ from workers.messages import (
     FIELD,
     GATEWAY_KEY,
     GATEWAY_TTL_SECONDS,
-    OWN_STREAM,
-    OWN_STREAM_TTL_SECONDS,
-    REQUEST_STREAMS,
     Reply,
     Request,
     decode_reply,
-    encode,
     error_from_fields,
 )
 from zoo.specs.errors import DeadlineExceededError, UnavailableError
@@ -57,20 +54,23 @@ Part = dict[str, Any]
 class _Waiting:
     """A request whose answer is not complete; parts that came twice are dropped by their number.
 
-    ``arrived`` is told of every part when it comes, however slowly they are taken.
+    ``arrived`` is told of every part when it comes, however slowly they are taken.  ``life`` is that of the Redis to
+    which the request was sent; None before it was.
     """
 
     request: Request
     arrived: Callable[[Reply], None] = lambda reply: None
     parts: asyncio.Queue[Reply] = field(default_factory=asyncio.Queue)
     next_part: int = 0
-    is_sent: bool = False
+    since: float = field(default_factory=time.monotonic)
+    life: str | None = None
+    is_doubled: bool = False
 
 
 class EngineClient:
     """One reply stream for this gateway, one task that reads it.
 
-    After a loss of Redis every unanswered request is sent again: an answer is a pure function of its request.
+    What a Redis that has ended took with it is sent again to the next: an answer is a pure function of its request.
     """
 
     def __init__(self, redis: Redis, admission: Admission | None = None, cache: ResponseCache | None = None) -> None:
@@ -82,22 +82,22 @@ class EngineClient:
         self._waiting: dict[str, _Waiting] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._connected = True
+        self._redis_life = ""
         self._somebody_waits = asyncio.Event()
-        self._sending: asyncio.Task[None] | None = None
-        self._outbox: list[_Letter] = []
+        self._outbox = Outbox(redis, GATEWAY_KEY + self._reply_stream, self._own_backlog)
 
-    async def start(self) -> None:
-        """Begin to read replies."""
+    async def start(self, when_broken: Callable[[], object] = lambda: None) -> None:
+        """Begin to read replies; ``when_broken`` is called should that ever fail: nobody would be answered any more."""
         self._tasks = [
             asyncio.create_task(self._read_replies(), name="reply-reader"),
             asyncio.create_task(self._look_around(), name="backlog-sharer"),
         ]
         for task in self._tasks:
-            task.add_done_callback(_end_if_broken)
+            task.add_done_callback(lambda task: _tell_if_broken(task, when_broken))
 
     async def close(self) -> None:
         """Stop reading and disconnect."""
-        tasks = [*self._tasks, *([] if self._sending is None else [self._sending])]
+        tasks = [*self._tasks, *self._outbox.tasks]
         while running := {task for task in tasks if not task.done()}:
             for task in running:
                 task.cancel()  # again, when a command of Redis that was just ending has swallowed it
@@ -115,14 +115,27 @@ class EngineClient:
             DeadlineExceededError: no complete answer within ``seconds``.
             HelmholtzError: whatever the engine raised.
         """
-        wishes = WISHES.get()
-        self._somebody_waits.set()  # also one that is refused: by what waits elsewhere, say, which may be old news
-        key = self._cache.key(operation, payload) if wishes.use_cache else None
-        if key is not None and (known := self._cache.get(key)) is not None:
-            for part in known:
-                yield part
-            return
+        wishes, key = WISHES.get(), None
+        if wishes.use_cache and self._cache.keeps(operation):
+            key = await off_the_loop(_bytes_in(payload), self._cache.key, operation, payload)
+            if (known := self._cache.get(key)) is not None:
+                for part in known:
+                    yield part
+                return
         parts: list[Part] = []
+        async with contextlib.aclosing(self._admitted(operation, payload, seconds, wishes)) as answer:
+            async for part in answer:
+                if key is not None:
+                    parts.append(part)
+                yield part
+        if key is not None:
+            self._cache.put(key, parts)
+
+    async def _admitted(
+        self, operation: str, payload: Part, seconds: float, wishes: Wishes
+    ) -> AsyncGenerator[Part, None]:
+        """The parts of the answer, whose cost has its place in the backlog until they have come."""
+        self._somebody_waits.set()  # also one that is refused: by what waits elsewhere, say, which may be old news
         cost = self.costs.seconds(operation, payload)
         with self.admission.admit(cost, seconds, wishes.caller) as ticket:
             request = Request(
@@ -138,14 +151,10 @@ class EngineClient:
             try:
                 async with contextlib.aclosing(self._asked(request, seconds, accounts)) as answer:
                     async for part in answer:
-                        if key is not None:
-                            parts.append(part)
                         yield part
             except DeadlineExceededError:
                 self.admission.learn(ticket, seconds)
                 raise
-        if key is not None:
-            self._cache.put(key, parts)
 
     async def ask_every_engine(self, operation: str, payload: Part, seconds: float) -> list[Part]:
         """The last part of each living engine's answer; they are asked side by side, whatever else waits.
@@ -171,25 +180,21 @@ class EngineClient:
         self, request: Request, seconds: float, arrived: Callable[[Reply], None] = lambda reply: None
     ) -> AsyncGenerator[Part, None]:
         """The parts of the answer, from an engine."""
-        started, answered = time.monotonic(), False
-        waiting = _Waiting(request, arrived)
+        waiting, answered = _Waiting(request, arrived), False
         self._waiting[request.id] = waiting
         self._somebody_waits.set()
         try:
-            await self._send(request)
-            waiting.is_sent = True
+            await self._outbox.send(request)
+            waiting.life = self._redis_life
             while not answered:
                 reply = await self._next_reply(waiting, seconds)
                 answered = reply.final
                 if reply.error is not None:
                     raise error_from_fields(reply.error)
-                if answered:
-                    QUEUED.observe(max(0.0, time.monotonic() - started - reply.body["compute_seconds"]))
-                    COMPUTED.labels(request.operation).observe(reply.body["compute_seconds"])
                 yield reply.body
         finally:
             del self._waiting[request.id]
-            if not answered:
+            if not answered or waiting.is_doubled:  # nobody waits for the second answer
                 await self._cancel(request)
 
     async def engines(self) -> list[str]:
@@ -201,7 +206,7 @@ class EngineClient:
         try:
             keys = await self._keys(ENGINE_KEY)
         except (RedisError, OSError) as error:
-            raise _redis_away() from error
+            raise redis_away() from error
         return sorted(key.decode().removeprefix(ENGINE_KEY) for key in keys)
 
     async def engine_descriptions(self) -> list[bytes | str]:
@@ -214,7 +219,7 @@ class EngineClient:
             keys = await self._keys(ENGINE_KEY)
             values = await self._redis.mget(keys) if keys else []
         except (RedisError, OSError) as error:
-            raise _redis_away() from error
+            raise redis_away() from error
         return [value for value in values if value is not None]
 
     async def engine_metrics(self) -> dict[str, str]:
@@ -239,43 +244,6 @@ class EngineClient:
             return await asyncio.wait_for(waiting.parts.get(), left)
         except (TimeoutError, asyncio.QueueEmpty):
             raise await self._why_late(waiting.request.operation, seconds) from None
-
-    async def _send(self, request: Request) -> None:
-        """Send a request: what comes while a round trip is under way goes with the next one, together.
-
-        Raises:
-            UnavailableError: Redis is away.
-        """
-        letter = _Letter(request, encode(request), asyncio.get_running_loop().create_future())
-        self._outbox.append(letter)
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send_all(), name="request-sender")
-        await letter.left
-
-    async def _send_all(self) -> None:
-        while self._outbox:
-            letters, self._outbox = self._outbox, []
-            waiting = [letter for letter in letters if not letter.left.done()]  # who has gone is not asked for
-            try:
-                await self._put(waiting)
-            except (RedisError, OSError):
-                _settle(waiting, _redis_away())
-            except BaseException:
-                _settle(waiting, _redis_away())
-                raise
-            else:
-                _settle(waiting)
-
-    async def _put(self, letters: "Sequence[_Letter]") -> None:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(GATEWAY_KEY + self._reply_stream, self._own_backlog(), ex=GATEWAY_TTL_SECONDS)
-            for letter in letters:
-                request = letter.request
-                stream = OWN_STREAM + request.engine if request.engine else REQUEST_STREAMS[request.priority]
-                pipeline.xadd(stream, {FIELD: letter.encoded})
-                if request.engine:
-                    pipeline.expire(stream, OWN_STREAM_TTL_SECONDS)  # should that engine never come back
-            await pipeline.execute()
 
     async def _cancel(self, request: Request) -> None:
         with contextlib.suppress(RedisError, OSError):
@@ -319,22 +287,28 @@ class EngineClient:
         return Backlog(sum(part[0] for part in parts), sum(part[1] for part in parts))
 
     async def _read_replies(self) -> None:
-        """Read for ever; after a lost connection, send again what is unanswered."""
+        """Read for ever; after a lost connection, send again what was lost with it."""
         position: bytes | str = "0"
         while True:
             try:
-                if not self._connected:
-                    await self._redis.ping()
-                    self._connected = True
-                    for waiting in [waiting for waiting in self._waiting.values() if waiting.is_sent]:
-                        await self._send(waiting.request)
-                    position = "0"
+                if not self._connected or not self._redis_life:
+                    await self._recover()
+                    self._connected, position = True, "0"
                 position = await self._read_some(position)
             except (RedisError, OSError, UnavailableError) as error:
                 if self._connected:
                     log.warning("Redis is away", error=str(error))
                 self._connected = False
                 await asyncio.sleep(0.1)
+
+    async def _recover(self) -> None:
+        """Send again what was sent to a Redis that has ended; the one that we had a connection to has it still."""
+        self._redis_life = str((await self._redis.info("server"))["run_id"])
+        for waiting in [waiting for waiting in self._waiting.values() if waiting.life is not None]:
+            if waiting.life not in {"", self._redis_life} and waiting.request.id in self._waiting:
+                await self._outbox.send(waiting.request)
+                waiting.is_doubled = True
+            waiting.life = self._redis_life
 
     async def _read_some(self, position: bytes | str) -> bytes | str:
         answer: Any = await self._redis.xread({self._reply_stream: position}, block=_BLOCK_MILLISECONDS)
@@ -358,16 +332,11 @@ class EngineClient:
             return  # a part that came before: the request was computed twice
         waiting.next_part = reply.part + 1
         waiting.parts.put_nowait(reply)
+        if reply.final and reply.error is None:
+            computed = reply.body["compute_seconds"]
+            QUEUED.observe(max(0.0, time.monotonic() - waiting.since - computed))
+            COMPUTED.labels(waiting.request.operation).observe(computed)
         waiting.arrived(reply)
-
-
-@dataclass(frozen=True)
-class _Letter:
-    """A request on its way, and who waits until it has left."""
-
-    request: Request
-    encoded: bytes
-    left: asyncio.Future[None]
 
 
 class _Accounts:
@@ -375,7 +344,7 @@ class _Accounts:
 
     def __init__(self, client: EngineClient, ticket: Ticket, request: Request) -> None:
         self._client, self._ticket, self._request = client, ticket, request
-        self._total, self._done = num_rows(request.operation, request.payload), 0
+        self._total, self._done = max(num_rows(request.operation, request.payload), 1), 0
         self._began = time.monotonic()
 
     def __call__(self, reply: Reply) -> None:
@@ -384,29 +353,18 @@ class _Accounts:
             return
         admission = self._client.admission
         self._done += _rows_in(reply.body)
-        drawn = reply.body.get("progress", {}).get("fraction", 0.0)
-        admission.progress(self._ticket, 1.0 if reply.final else min(max(self._done / self._total, drawn), 1.0))
+        told = reply.body.get("progress", {}).get("fraction", 0.0)  # where the parts have no rows
+        admission.progress(self._ticket, 1.0 if reply.final else min(max(self._done / self._total, told), 1.0))
         if reply.final:
             admission.learn(self._ticket, time.monotonic() - self._began)
             self._client.costs.learn(self._request.operation, self._request.payload, reply.body["compute_seconds"])
 
 
-def _settle(letters: Sequence[_Letter], error: UnavailableError | None = None) -> None:
-    """Tell everybody whose request was sent, or was not."""
-    for letter in letters:
-        if letter.left.done():
-            continue
-        if error is None:
-            letter.left.set_result(None)
-        else:
-            letter.left.set_exception(error)
-
-
-def _end_if_broken(task: asyncio.Task[None]) -> None:
-    """Nothing while a task of the gateway's was ended by us; a gateway without it would answer nobody, so it ends."""
+def _tell_if_broken(task: asyncio.Task[None], when_broken: Callable[[], object]) -> None:
+    """Call ``when_broken`` when a task that runs for ever ended otherwise than by being cancelled."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("a task of the gateway failed; it ends and is started again", task=task.get_name(), exc_info=error)
-        signal.raise_signal(signal.SIGTERM)
+        log.critical("a task of the gateway failed", task=task.get_name(), exc_info=error)
+        when_broken()
 
 
 def _numbers(told: bytes | str) -> tuple[float, float]:
@@ -423,9 +381,10 @@ def _rows_in(part: Part) -> int:
     return next((len(value) for value in part.values() if isinstance(value, np.ndarray)), 0)
 
 
+def _bytes_in(payload: Part) -> int:
+    """Bytes of the arrays in a question."""
+    return sum(value.nbytes for value in payload.values() if isinstance(value, np.ndarray))
+
+
 def _no_engine() -> UnavailableError:
     return UnavailableError("no inference engine is alive; it is being started again", retry_after_seconds=3)
-
-
-def _redis_away() -> UnavailableError:
-    return UnavailableError("Redis does not answer, so no engine can be asked; try again", reason="REDIS_UNAVAILABLE")

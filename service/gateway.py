@@ -38,19 +38,11 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; then not ready first, requests in flight finish, connections close."""
     listener = _listen(settings)
     context = build_context(settings)
-    await context.engine.start()
+    stop = asyncio.Event()
+    await context.engine.start(when_broken=stop.set)  # the launcher starts us again
     rpc = RpcServer(context)
     await rpc.start()
-    config = uvicorn.Config(
-        build_app(context),
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # nobody asks for the client's address
-        timeout_graceful_shutdown=ceil(settings.grace_seconds),
-        h11_max_incomplete_event_size=64 * 1024,
-    )
-    server = _Server(config)
-    stop = asyncio.Event()
+    server = _Server(http_config(context))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopper = asyncio.create_task(_stop_when(stop, context, server, rpc))
@@ -61,6 +53,18 @@ async def serve(settings: Settings) -> None:
     await stopper
     await context.engine.close()
     context.database.dispose()
+
+
+def http_config(context: Context) -> uvicorn.Config:
+    """How HTTP is served."""
+    return uvicorn.Config(
+        build_app(context),
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # nobody asks for the client's address
+        timeout_graceful_shutdown=ceil(context.settings.grace_seconds),
+        h11_max_incomplete_event_size=64 * 1024,
+    )
 
 
 def _leave_alone_what_stays() -> None:

@@ -1,5 +1,6 @@
 """Answers that were given before: sampling is a pure function of version, operation, parameters and seed."""
 
+import hashlib
 from collections import OrderedDict
 from typing import Any
 
@@ -29,9 +30,13 @@ class ResponseCache:
         self._answers: OrderedDict[bytes, tuple[list[Part], int]] = OrderedDict()
         self._bytes = 0
 
-    def key(self, operation: str, payload: Part) -> bytes | None:
-        """What an answer is found by; None for what is not kept.  Versions are immutable and never numbered again."""
-        return pack([operation, payload]) if self._max_bytes and operation in PURE else None
+    def keeps(self, operation: str) -> bool:
+        """Whether answers to this operation are kept at all."""
+        return self._max_bytes > 0 and operation in PURE
+
+    def key(self, operation: str, payload: Part) -> bytes:
+        """What an answer is found by, in 32 bytes.  Versions are immutable and never numbered again."""
+        return hashlib.sha256(pack([operation, payload])).digest()
 
     def get(self, key: bytes) -> list[Part] | None:
         """The parts of an answer that was given before."""

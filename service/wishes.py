@@ -6,7 +6,7 @@ Both protocols set them once for each request; whatever serves it can look them 
 import re
 import uuid
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 _GATEWAY = uuid.uuid4().hex
@@ -25,6 +25,11 @@ class Wishes:
 
 NO_WISHES = Wishes()
 WISHES: ContextVar[Wishes] = ContextVar("wishes", default=NO_WISHES)
+
+
+def want_no_cache() -> None:
+    """Have the request that is being served answered anew, and its answer kept by nobody."""
+    WISHES.set(replace(WISHES.get(), use_cache=False))
 
 
 def new_id() -> str:

@@ -25,10 +25,11 @@ from service.open_inference.repository import (
     version_numbers,
 )
 from service.open_inference.vocabulary import PLATFORM, Slot, inputs_of, outputs_of
-from service.rest.answers import PiecewiseResponse
+from service.rest.answers import response_of
 from service.rest.bodies import json_from_bytes
 from service.rest.dependencies import ContextOf, SecondsAllowed, while_connected
 from service.rest.encoding import json_response, timing
+from service.rest.query import ONLY_KNOWN
 from service.rest.routing import make_router
 from service.use_cases.off_the_loop import off_the_loop
 from service.use_cases.resolve import resolve_version
@@ -37,7 +38,6 @@ router = make_router("/v2", "open inference protocol")
 
 _MODEL = "/models/{model:segment}"
 _VERSION = _MODEL + "/versions/{ref:segment}"
-_CHUNK = 2**20  # bytes that are handed to the connection at once
 _INFER_BODY = {
     "requestBody": {
         "required": True,
@@ -105,8 +105,8 @@ async def model_config(model: str, context: ContextOf, ref: str | None = None) -
     }
 
 
-@router.post(_MODEL + "/infer", openapi_extra=_INFER_BODY)
-@router.post(_VERSION + "/infer", openapi_extra=_INFER_BODY)
+@router.post(_MODEL + "/infer", openapi_extra=_INFER_BODY, dependencies=[ONLY_KNOWN])
+@router.post(_VERSION + "/infer", openapi_extra=_INFER_BODY, dependencies=[ONLY_KNOWN])
 async def infer(
     model: str, request: Request, context: ContextOf, seconds: SecondsAllowed, ref: str | None = None
 ) -> Response:
@@ -119,11 +119,10 @@ async def infer(
     headers = _headers(found, time.perf_counter() - started)
     size = sum(array.nbytes for array in found.outputs.values())
     head, tensors = await off_the_loop(size, encode, found, asked)
-    media_type = "application/octet-stream" if tensors else "application/json"
-    if tensors:
-        headers[HEADER_LENGTH] = str(len(head))
-    headers["Content-Length"] = str(len(head) + sum(len(tensor) for tensor in tensors))
-    return PiecewiseResponse([head, *tensors], headers, media_type, context.settings.body_seconds)
+    if not tensors:
+        return response_of([head], headers, "application/json", context.settings)
+    headers[HEADER_LENGTH] = str(len(head))
+    return response_of([head, *tensors], headers, "application/octet-stream", context.settings)
 
 
 @router.post("/repository/index")

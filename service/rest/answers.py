@@ -67,10 +67,16 @@ async def array_response(
         headers |= {_header(name): text for name, text in in_texts(answer.about).items()}
     if body.encoding != IDENTITY:
         headers["Content-Encoding"] = body.encoding
-    if body.size <= WHOLE:
-        return Response(b"".join(body.buffers), 200, headers, media_type=media_type)
-    headers["Content-Length"] = str(body.size)
-    return PiecewiseResponse(body.buffers, headers, media_type, settings.body_seconds)
+    return response_of(body.buffers, headers, media_type, settings)
+
+
+def response_of(buffers: Sequence[Buffer], headers: dict[str, str], media_type: str, settings: Settings) -> Response:
+    """The response whose body is ``buffers``, one after the other; a large one leaves in pieces."""
+    size = sum(len(buffer) for buffer in buffers)
+    if size <= WHOLE:
+        return Response(b"".join(buffers), 200, headers, media_type=media_type)
+    headers = headers | {"Content-Length": str(size)}
+    return PiecewiseResponse(buffers, headers, media_type, settings.body_seconds)
 
 
 def version_headers(record: VersionRecord, seed: int | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from workers.settings import Settings
 
 
 class Attributed:
-    """Names every request, by its X-Request-Id where it has one; the answer repeats the name."""
+    """Names every request, by its X-Request-Id where it has one; the answer repeats the name, even that of a bug."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -29,7 +29,6 @@ class Attributed:
         caller = caller_of(headers.get("authorization")) if self._has_keys else None
         use_cache = "no-store" not in headers.get("cache-control", "").lower()
         token = WISHES.set(Wishes(trace, caller, use_cache))
-
         begun = False
 
         async def named(message: Message) -> None:
@@ -42,10 +41,10 @@ class Attributed:
         with structlog.contextvars.bound_contextvars(request=trace):
             try:
                 await self._app(scope, receive, named)
-            except Exception as error:
+            except Exception as error:  # here, where the request has its name
+                response = await on_bug(Request(scope), error)
                 if begun:
                     raise
-                response = await on_bug(Request(scope), error)  # here, where the request has its name
                 await response(scope, receive, named)
             finally:
                 WISHES.reset(token)

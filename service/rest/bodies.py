@@ -102,17 +102,6 @@ def _too_large(limit: int) -> PayloadTooLargeError:
     return PayloadTooLargeError(f"the body has more than {limit} bytes, the most that is read here")
 
 
-async def read_json(request: Request, settings: Settings, *, default: object = None) -> Any:  # noqa: ANN401 - JSON
-    """The JSON body; ``default`` when it is empty and one is given.
-
-    Raises:
-        UnsupportedMediaTypeError: another content type.
-        MalformedError: not JSON, or nested too deeply.
-    """
-    body = await _read_json_bytes(request, settings)
-    return await off_the_loop(len(body), _decoded, body, settings, default)
-
-
 async def read_object(request: Request, settings: Settings, *, default: dict[str, Any] | None = None) -> dict[str, Any]:
     """The JSON body, which is an object; raises as ``read_as`` does."""
     return await read_as(request, settings, lambda data: data, default=default)
@@ -128,7 +117,8 @@ async def read_as(
     """What ``convert`` makes of the JSON body, an object; a large one is decoded and converted off the event loop.
 
     Raises:
-        UnsupportedMediaTypeError, MalformedError: as ``read_json`` does.
+        UnsupportedMediaTypeError: another content type.
+        MalformedError: not JSON, or nested too deeply.
         InvalidValueError: it is something else; or as ``convert`` does.
     """
     body = await _read_json_bytes(request, settings)
@@ -166,7 +156,11 @@ def _decoded(body: bytes, settings: Settings, default: object) -> Any:  # noqa: 
 
 
 def json_from_bytes(body: bytes | memoryview, settings: Settings) -> Any:  # noqa: ANN401 - JSON
-    """The JSON in bytes; raises as ``read_json`` does."""
+    """The JSON in bytes.
+
+    Raises:
+        MalformedError: not JSON, or nested too deeply.
+    """
     return _decoded(bytes(body), settings, None)
 
 

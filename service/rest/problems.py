@@ -87,11 +87,10 @@ def status_of(error: HelmholtzError) -> int:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of ``app`` as problem+json."""
+    """Answer every error of ``app`` that is not a bug as problem+json."""
     app.add_exception_handler(HelmholtzError, on_our_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_parameter_error)
-    app.add_exception_handler(Exception, on_bug)
 
 
 async def on_our_error(request: Request, error: Exception) -> Response:
@@ -132,7 +131,7 @@ async def _on_parameter_error(request: Request, error: Exception) -> Response:
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    """What is answered to a fault of ours, whose log has the request's name where it has one already."""
+    """What is answered to a fault of ours; the log has the rest."""
     log.error("unexpected error", path=request.url.path, exc_info=error)
     detail = "this is a fault of the service, not of the request; its log has the reason"
     return problem(500, HelmholtzError.title, detail, HelmholtzError.reason, request.url.path)

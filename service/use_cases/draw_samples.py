@@ -14,14 +14,18 @@ from service.context import Context
 from service.limits import check_samples
 from service.use_cases.check_correction import check_correction
 from service.use_cases.resolve import Condition, resolve_condition, resolve_version, space_of, target_of
+from service.wishes import want_no_cache
 from zoo.specs.requests import MAX_SEED, SampleRequest
 
 Part = dict[str, Any]
 
 
 def seed_or_new(seed: int | None) -> int:
-    """The seed that was asked for, or a fresh one that the answer will tell."""
-    return secrets.randbelow(MAX_SEED + 1) if seed is None else seed
+    """The seed that was asked for, or a fresh one that the answer will tell; what a fresh one gives is not cached."""
+    if seed is not None:
+        return seed
+    want_no_cache()
+    return secrets.randbelow(MAX_SEED + 1)
 
 
 @dataclass(frozen=True)

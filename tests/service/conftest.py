@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,10 @@ import pytest
 
 from models_registry.database import Database
 from models_registry.migrate import migrate
+from service import engine_client
 from service.context import Context, build_context
 from service.rest.app import build_app
+from tests.workers.redis_server import RedisServer
 from tests.workers.tiny_models import TinyRegistry
 from workers.settings import Settings
 
@@ -29,6 +31,24 @@ def published_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     TinyRegistry(database, folder / "artifacts").publish("made")
     database.dispose()
     return folder
+
+
+@pytest.fixture(scope="session")
+def running_redis() -> Iterator[RedisServer]:
+    """A Redis for all tests of this session."""
+    running = RedisServer()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def redis_server(running_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
+    """An empty Redis, for gateways that look around often and wait for little."""
+    monkeypatch.setattr(engine_client, "_BLOCK_MILLISECONDS", 50)
+    monkeypatch.setattr(engine_client, "_GRACE_SECONDS", 0.1)
+    with running_redis.client() as client:
+        client.flushall()
+    return running_redis
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service.rest.bodies import array_from_json, read_bytes, read_json, read_object
+from service.rest.bodies import array_from_json, json_from_bytes, read_bytes, read_object
 from service.rest.formats.npy import array_from_npy
 from service.rpc.tensors import from_tensor, to_tensor
 from service.rpc.v1 import inference_pb2 as pb
@@ -50,8 +50,12 @@ def npy_array(body: bytes, limits: Settings = Settings()) -> Array:  # noqa: B00
     return array_from_npy(asyncio.run(read_bytes(request(body), limits)))
 
 
-def json_value(body: bytes, content_type: str | None = None, limits: Settings = Settings()) -> Any:  # noqa: ANN401, B008
-    return asyncio.run(read_json(request(body, content_type), limits))
+def json_value(body: bytes) -> Any:  # noqa: ANN401 - JSON
+    return json_from_bytes(body, Settings())
+
+
+def json_object(body: bytes, content_type: str | None = None, default: dict[str, Any] | None = None) -> dict[str, Any]:
+    return asyncio.run(read_object(request(body, content_type), Settings(), default=default))
 
 
 def npy(array: Array, version: tuple[int, int] | None = None) -> bytes:
@@ -277,14 +281,14 @@ def test_deep_json_is_malformed(depth: int) -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/x-npy", ""])
 def test_other_types_are_not_read_as_json(kind: str) -> None:
     with pytest.raises(UnsupportedMediaTypeError, match="application/json"):
-        json_value(b"{}", kind)
+        json_object(b"{}", kind)
 
 
 def test_the_type_may_have_parameters() -> None:
-    assert json_value(b'{"a": 1}', "Application/JSON; charset=utf-8") == {"a": 1}
-    assert asyncio.run(read_object(request(b""), Settings(), default={})) == {}
+    assert json_object(b'{"a": 1}', "Application/JSON; charset=utf-8") == {"a": 1}
+    assert json_object(b"", default={}) == {}
     with pytest.raises(InvalidValueError, match=r"the body is \[\]; an object"):
-        asyncio.run(read_object(request(b"[]"), Settings()))
+        json_object(b"[]")
 
 
 @pytest.mark.parametrize("dtype", ["i1", "u1", "<i2", "<i4", "<i8", "<f4", "<f8", ">i4", ">f8"])

@@ -12,18 +12,16 @@ def answer(size: int, value: int = 0) -> list[dict[str, object]]:
 
 
 def found(cache: ResponseCache, **changes: object) -> list[dict[str, object]] | None:
-    key = cache.key("sample", PAYLOAD | changes)
-    return None if key is None else cache.get(key)
+    return cache.get(cache.key("sample", PAYLOAD | changes))
 
 
 def put(cache: ResponseCache, parts: list[dict[str, object]], **changes: object) -> None:
-    key = cache.key("sample", PAYLOAD | changes)
-    assert key is not None
-    cache.put(key, parts)
+    cache.put(cache.key("sample", PAYLOAD | changes), parts)
 
 
 def test_it_is_off_by_default() -> None:
-    assert ResponseCache(0).key("sample", PAYLOAD) is None
+    assert not ResponseCache(0).keeps("sample")
+    assert ResponseCache(1).keeps("sample")
 
 
 def test_an_equal_question_finds_its_answer_and_no_other_does() -> None:
@@ -41,11 +39,12 @@ def test_given_configurations_are_part_of_the_question() -> None:
     assert key == cache.key("log_likelihood", {"samples": ones})
     assert key != cache.key("log_likelihood", {"samples": -ones})
     assert key != cache.key("log_likelihood", {"samples": ones.reshape(4)})
+    assert len(key) == 32
 
 
 def test_estimates_are_made_anew() -> None:
     cache = ResponseCache(100_000)
-    assert all(cache.key(operation, PAYLOAD) is None for operation in ("free_energy", "reference", "energy"))
+    assert not any(cache.keeps(operation) for operation in ("free_energy", "reference", "energy"))
 
 
 def test_the_least_recently_used_goes_first_and_the_size_is_bounded() -> None:

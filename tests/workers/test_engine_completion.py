@@ -45,7 +45,7 @@ def complete(engine: Engine, mask: Array, samples: Array = GIVEN, **changed: obj
     asked = {"model": "made", "version": 1, "n": 3, "proposals": 200, "seed": 4, "max_values": 2**24} | changed
     known = np.ascontiguousarray(np.broadcast_to(mask, samples.shape))
     payload = asked | {"samples": samples, "mask": known}
-    parts = [part for part in engine.run("complete", payload) if part is not None]
+    parts = [part for part in engine.run("complete", payload) if part]
     arrays = {
         name: np.concatenate([p[name] for p in parts]) for name, v in parts[0].items() if isinstance(v, np.ndarray)
     }

@@ -16,6 +16,7 @@ from workers.engine import loop as loop_module
 from workers.engine.loop import EngineLoop
 from workers.engine.models import WarmModels
 from workers.engine.operations import OPERATIONS, Engine
+from workers.engine.tiled import PAUSE
 from workers.messages import (
     CANCEL_KEY,
     ENGINE_GROUP,
@@ -401,6 +402,21 @@ def test_an_engine_is_known_while_it_lives(loops: Loops, client: Client, redis: 
     assert 0 < int(redis.ttl(ENGINE_KEY + NAME)) <= 5
     loops.stop()
     assert not redis.exists(ENGINE_KEY + NAME)
+
+
+def pausing(engine: Engine, payload: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for _ in range(200):
+        yield PAUSE
+    yield {"number": 1}
+
+
+def test_a_pause_is_no_wait(loops: Loops, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATIONS, "pausing", pausing)
+    loops.start()
+    client.answer(client.send("tick", n=1))
+    started = time.monotonic()
+    assert [reply.body["number"] for reply in client.answer(client.send("pausing"))] == [1]
+    assert time.monotonic() - started < 2, "200 looks at something that is waited for take four seconds"
 
 
 def test_metrics_that_fail_do_not_make_an_engine_seem_dead(

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, Num
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.engine.tiled import PAUSE
 from workers.settings import PREFIX
 from zoo.core.models import Completing, Model
 from zoo.core.random import RandomStream
@@ -48,8 +49,8 @@ class _Answer:
     effective_sample_size: list[float] = field(default_factory=list)
 
 
-def complete(engine: "Engine", payload: Part) -> Iterator[Part | None]:
-    """None between tiles, then ``samples`` (m, n, *event) in parts with ``log_marginal`` and ``standard_error``, (m,).
+def complete(engine: "Engine", payload: Part) -> Iterator[Part]:
+    """``PAUSE`` between tiles, then ``samples`` (m, n, *event) in parts, ``log_marginal`` and ``standard_error``, (m,).
 
     Where the model's proposal is q(missing | known) itself for all configurations, they are drawn from it: ``exact``.
     Else ``proposals`` are drawn for each and ``n`` of them taken by their weights, their ``effective_sample_size`` told
@@ -83,12 +84,12 @@ def _asked(engine: "Engine", payload: Part) -> _Asked:
     return _Asked(model, known, mask, payload["n"], RandomStream(payload["seed"]), largest_tile(warm.nanoseconds))
 
 
-def _exactly(asked: _Asked, answer: _Answer) -> Iterator[None]:
+def _exactly(asked: _Asked, answer: _Answer) -> Iterator[Part]:
     """Fills ``answer`` with draws from the conditional distribution."""
     drawn = max(asked.n, 1)
     for completions, log_weights in _by_configuration(asked, drawn):
         if completions is None:
-            yield
+            yield PAUSE
             continue
         answer.samples.append(completions[: asked.n])
         answer.log_marginal.append(float(log_weights[0]))  # a function of the known part: equal in all rows
@@ -101,20 +102,20 @@ def _is_whole(asked: _Asked) -> Bool[Tensor, " configuration"]:
     return asked.mask.flatten(1).all(1)
 
 
-def _of_whole_configurations(asked: _Asked, answer: _Answer) -> Iterator[None]:
+def _of_whole_configurations(asked: _Asked, answer: _Answer) -> Iterator[Part]:
     """Puts into ``answer`` what is known without proposals: ln q of what is known entirely, its own completion."""
     for k in torch.nonzero(_is_whole(asked)).flatten().tolist():
         answer.log_marginal[k] = float(asked.model.log_prob(asked.known[k : k + 1])[0])
         answer.standard_error[k] = 0.0
-        yield
+        yield PAUSE
 
 
-def _by_importance(asked: _Asked, proposals: int, answer: _Answer) -> Iterator[None]:
+def _by_importance(asked: _Asked, proposals: int, answer: _Answer) -> Iterator[Part]:
     """Fills ``answer`` with proposals resampled by their weights."""
     choices = asked.rng.spawn(_CHOICE_STREAM)
     for completions, log_weights in _by_configuration(asked, proposals):
         if completions is None:
-            yield
+            yield PAUSE
             continue
         k = len(answer.log_marginal)
         try:

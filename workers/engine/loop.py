@@ -28,7 +28,7 @@ from workers.engine.metrics import (
 )
 from workers.engine.operations import Engine
 from workers.engine.schedule import Part, Schedule, Work
-from workers.engine.tiled import Piece, batch_rows
+from workers.engine.tiled import PAUSE, Piece, batch_rows
 from workers.messages import (
     ENGINE_KEY,
     ENGINE_METRICS_KEY,
@@ -212,10 +212,10 @@ class EngineLoop:
 
     def _next_part(self, work: Work, part: Part | None) -> None:
         """Send the part before this one: only now it is known whether it is the last."""
-        if part is None:  # it waits for something: another process, say
+        work.waits = part is None
+        if part is None or part is PAUSE:
             self._schedule.step_aside(work)
             return
-        work.waits = False
         if work.held is not None or part is _END:
             self._answer(work, work.held or {}, final=part is _END)
         work.held = part

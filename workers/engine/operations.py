@@ -29,7 +29,7 @@ MAX_ENERGY_PAIRS = 2**24
 
 Part = dict[str, Any]
 Operation = Callable[["Engine", Part], Iterator[Part | None]]
-"""Yields the parts of an answer, and None where there is none yet and the request may be given up."""
+"""Yields the parts of an answer; where there is none yet ``PAUSE``, or None while it waits for another process."""
 
 
 class Engine:

@@ -163,8 +163,7 @@ class Schedule:
         return together
 
     def step_aside(self, work: Work) -> None:
-        """Let the others of its priority go before a work that waits."""
-        work.waits = True
+        """Let the others of its priority go before it."""
         queue = self._queues[work.request.priority]
         queue.remove(work)
         queue.append(work)

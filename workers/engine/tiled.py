@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Part = dict[str, Any]
 
+PAUSE: Part = {}
+"""What an operation yields where it has no part of the answer yet, and more to compute."""
+
 
 @dataclass(frozen=True)
 class Piece:
