@@ -43,7 +43,7 @@ def running_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server(running_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
-    """An empty Redis, for gateways that look around often and wait for little."""
+    """An empty Redis, for gateways that wait for little."""
     monkeypatch.setattr(engine_client, "_BLOCK_MILLISECONDS", 50)
     monkeypatch.setattr(engine_client, "_GRACE_SECONDS", 0.1)
     with running_redis.client() as client:
