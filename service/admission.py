@@ -28,7 +28,7 @@ _NEWS_SECONDS = 2.0  # what was heard of other gateways before says nothing of n
 _LEAST_PROMISE = 0.05  # seconds; what is promised sooner says little of the pace
 _SLOWEST = 1 / _BULK_SHARE
 _HEADROOM = 0.8  # of the time a request may take is promised; the rest is for estimates that err
-_LITTLE, _NEXT_TO_NOTHING = 0.2, 0.02  # of its time or of the bound, for which a request may wait that takes all of it
+_LITTLE = 0.2  # of the time that is left, or of the backlog, is what one that takes nearly all of it may wait
 _UP, _DOWN = 0.3, 0.02  # the pace follows late answers fast and early ones slowly: about the 94 % expectile
 
 
@@ -187,12 +187,12 @@ class Admission:
     def _may_wait(self, own: float, seconds: float) -> float:
         """Seconds that a request which takes ``own`` may wait, for all to be within the bound and within its deadline.
 
-        One that takes nearly all of either by itself would starve beside short ones, and may wait for a fifth of what
-        it leaves; one that seems to take longer than it has, for a fiftieth of that: the estimate may be wrong.
+        One that takes nearly all of either by itself would starve beside others: it may wait for a fifth of the bound,
+        and of the time that it leaves.
         """
         bound = self._limits.backlog_seconds
-        in_time = max(_HEADROOM * seconds - own, _LITTLE * (seconds - own), _NEXT_TO_NOTHING * seconds)
-        return min(max(bound - own, _LITTLE * bound), in_time)
+        in_time = max(_HEADROOM * seconds - own, _LITTLE * (seconds - own))
+        return max(0.0, min(max(bound - own, _LITTLE * bound), in_time))
 
     def _add(self, ticket: Ticket, seconds: float) -> None:
         left = max(0.0, getattr(self._own, ticket.priority) + seconds)

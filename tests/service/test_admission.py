@@ -131,6 +131,14 @@ def test_one_that_takes_nearly_all_of_its_time_or_of_the_backlog_is_not_starved_
             pass
 
 
+def test_one_that_seems_to_take_too_long_may_try_beside_short_ones() -> None:
+    admission = Admission(LIMITS)
+    with ExitStack() as stack:
+        fill(stack, admission, *[0.1] * 10)
+        with admission.admit(12.0, 10.0):
+            pass
+
+
 def test_the_share_of_a_caller_is_told_to_last_as_long_as_what_waits() -> None:
     admission = Admission(LIMITS)
     with ExitStack() as stack:

@@ -1,5 +1,6 @@
 """What the Open Inference Protocol's routes answer, with an engine that always says the same."""
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,12 +9,14 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+from starlette.types import Message
 
 from models_registry.database import Database
 from service.context import Context
 from service.costs import CostModel
 from service.open_inference.binary import HEADER_LENGTH, InferBody, encode
 from service.open_inference.questions import Answer
+from service.rest.answers import PIECE
 from service.rest.app import build_app
 from tests.service.conftest import LIMITS, Ask
 from tests.service.test_open_inference_bodies import SEED_7, Array, body, decoded, entry, listed
@@ -108,6 +111,25 @@ def test_large_tensors_are_sent_as_views(ask: Ask, context: Context, engine: Fak
     record = context.versions.resolve("made")
     (view,) = encode(Answer(record, dict(engine.arrays), 0.0), InferBody(decoded(N_2).question, all_binary=True))[1]
     assert np.shares_memory(np.frombuffer(view, "<i4"), engine.arrays["samples"])
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_large_answers_leave_in_pieces(context: Context, engine: FakeEngine, *, binary: bool) -> None:
+    engine.arrays = {"samples": np.ones((2, 2**21), np.int8)}
+    question = body(N_2, outputs=[{"name": "samples"}], parameters={"binary_data_output": binary})[0]
+    coming: list[Message] = [{"type": "http.request", "body": question}]
+    sizes: list[int] = []
+
+    async def receive() -> Message:
+        return coming.pop() if coming else await asyncio.Event().wait()  # type: ignore[return-value]  # never
+
+    async def send(message: Message) -> None:
+        sizes.append(len(message.get("body", b"")))
+
+    scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": []}
+    asyncio.run(build_app(context)(scope, receive, send))
+    assert sum(sizes) > 2**22
+    assert max(sizes) == PIECE
 
 
 def test_a_number_in_fp32_means_its_shortest_decimal(ask: Ask, engine: FakeEngine) -> None:

@@ -377,7 +377,7 @@ def test_calls_carry_wishes(lonely_settings: Settings) -> None:
     async def scene(stage: Stage) -> None:
         key = ("authorization", "Bearer a-key-of-this-test-0123456789")
         for metadata in ((key,), (key, ("cache-control", "no-store"), ("x-request-id", "a.b"))):
-            async for _ in stage.inference.Sample(pb.SampleRequest(model=MADE, n=3), metadata=metadata):
+            async for _ in stage.inference.Sample(pb.SampleRequest(model=MADE, n=3, seed=1), metadata=metadata):
                 pass
 
     play(lonely_settings.model_copy(update={"api_key": "a-key-of-this-test-0123456789"}), scene, ToldEngine(noted))

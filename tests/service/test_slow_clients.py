@@ -76,9 +76,9 @@ def connected(address: tuple[str, int]) -> socket.socket:
     return client
 
 
-def head(length: int, accept: str = NPY) -> bytes:
+def head(length: int, accept: str = NPY, path: str = SAMPLE) -> bytes:
     return (
-        f"POST {SAMPLE} HTTP/1.1\r\nHost: here\r\nContent-Type: {JSON}\r\nAccept: {accept}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: {JSON}\r\nAccept: {accept}\r\n"
         f"Content-Length: {length}\r\n\r\n"
     ).encode()
 
@@ -108,10 +108,18 @@ def test_a_large_answer_arrives_whole_with_its_length(address: tuple[str, int]) 
     np.testing.assert_array_equal(np.load(io.BytesIO(answer.content)), LARGE)
 
 
-def test_a_client_that_never_reads_blocks_nobody_and_is_left(address: tuple[str, int]) -> None:
-    body = b'{"n": 2}'
+NATIVE = (SAMPLE, b'{"n": 2}')
+OPEN_INFERENCE = (
+    "/v2/models/made/infer",
+    b'{"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [2]}], "outputs": [{"name": "samples"}],'
+    b' "parameters": {"binary_data_output": true}}',
+)
+
+
+@pytest.mark.parametrize(("path", "body"), [NATIVE, OPEN_INFERENCE])
+def test_a_client_that_never_reads_blocks_nobody_and_is_left(address: tuple[str, int], path: str, body: bytes) -> None:
     with closing(connected(address)) as client:
-        client.sendall(head(len(body)) + body)
+        client.sendall(head(len(body), path=path) + body)
         time.sleep(0.2)
         others_are_served(address)
         time.sleep(SECONDS * 1.5)

@@ -71,7 +71,7 @@ class DenseConditioner(Conditioner):
                 scale, shift = self.modulations[layer](features)
                 h = h * scale if self.parity else torch.addcmul(shift, h, scale)
             h = torch.tanh(h) if self.parity else silu(h)
-        return self._output(h).view(-1, self.shape.parameters, self.shape.active)
+        return self._output(h).unflatten(1, (self.shape.parameters, self.shape.active))
 
     def _output(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch output"]:
         weight: Tensor = self.output_weight

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zoo.models.bijections.rational_quadratic import Bins, bin_sizes, bins_of, evaluated, inverted, slope_of
+from zoo.models.bijections.rational_quadratic import bin_at, evaluated, inverted, knots_of
 from zoo.models.bijections.scalar_map import ScalarMap, Scalars
 from zoo.nn.conditioner import Parity
 
@@ -40,29 +40,32 @@ class CircularSplineMap(ScalarMap):
 
     def forward(self, z: Float[Tensor, "batch site"], parameters: Float[Tensor, "row parameter site"]) -> Scalars:
         """f(z) in [-pi, pi), and ln f'(z)."""
-        p = parameters.expand(len(z), -1, -1)
-        u = wrapped(z) + pi
-        sizes = bin_sizes(p[:, : 2 * self.bins].reshape(len(p), 2, self.bins, -1))
-        bins = bins_of(u, sizes[:, 0], sizes[:, 1], 2 * pi)
-        found = evaluated(u, bins, *self._slopes(p, bins.number))
-        return Scalars(wrapped(found.values - pi + p[:, -1]), found.log_slopes)
+        knots, slopes, turn = self._spline(parameters)
+        place = _place(z)
+        found = evaluated(place, bin_at(place, knots, slopes, axis=0))
+        return Scalars(wrapped(_angle(found.values) + turn), found.log_slopes)
 
     def inverse(self, x: Float[Tensor, "batch site"], parameters: Float[Tensor, "row parameter site"]) -> Scalars:
         """Z in [-pi, pi) with f(z) = x, and ln dz/dx."""
-        p = parameters.expand(len(x), -1, -1)
-        v = wrapped(x - p[:, -1]) + pi
-        sizes = bin_sizes(p[:, : 2 * self.bins].reshape(len(p), 2, self.bins, -1))
-        found = bins_of(v, sizes[:, 1], sizes[:, 0], 2 * pi)
-        bins = Bins(found.value, found.height, found.start, found.width, found.number)
-        solved = inverted(v, bins, *self._slopes(p, bins.number))
-        return Scalars(wrapped(solved.values - pi), solved.log_slopes)
+        knots, slopes, turn = self._spline(parameters)
+        place = _place(x - turn)
+        found = inverted(place, bin_at(place, knots, slopes, axis=1))
+        return Scalars(wrapped(_angle(found.values)), found.log_slopes)
 
-    def _slopes(self, p: Float[Tensor, "batch parameter site"], index: Tensor) -> tuple[Tensor, Tensor]:
-        """The slopes at both ends of the bins; behind the last comes the first."""
-        raw = p[:, 2 * self.bins : 3 * self.bins]
-        lower = raw.gather(1, index.unsqueeze(1))[:, 0]
-        upper = raw.gather(1, ((index + 1) % self.bins).unsqueeze(1))[:, 0]
-        return slope_of(lower), slope_of(upper)
+    def _spline(self, parameters: Float[Tensor, "row parameter site"]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """The K + 1 knots, the parameters of the slopes at them, behind the last the first, and the rotation."""
+        logits, slopes, turn = torch.split(parameters, [2 * self.bins, self.bins, 1], 1)
+        at_knots = slopes.unbind(1)
+        return knots_of(logits), [*at_knots, at_knots[0]], turn[:, 0]
+
+
+def _place(angle: Tensor) -> Tensor:
+    """Where on the circle, from 0 to 1 for angles from -pi to pi."""
+    return wrapped(angle) * (0.5 / pi) + 0.5
+
+
+def _angle(place: Tensor) -> Tensor:
+    return place * (2 * pi) - pi
 
 
 def wrapped(angle: Tensor) -> Tensor:

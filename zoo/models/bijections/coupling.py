@@ -1,6 +1,6 @@
 """Coupling layers: one half of the variables is mapped by scalar maps whose parameters the other half gives."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -14,6 +14,9 @@ from zoo.nn.conditioner import Conditioner
 from zoo.nn.conditioning import Features
 
 ScalarStep = Callable[[Tensor, Tensor], Scalars]
+
+_PARAMETERS_AT_ONCE = 3 * 2**19
+"""Numbers that a layer's network gives at once where no gradient is asked for: 6 MiB, what caches hold."""
 
 
 @final
@@ -70,14 +73,27 @@ class Couplings(Bijection):
 
     def forward_and_log_det(self, z: Float[Tensor, "batch site"], features: Features = None) -> Mapped:
         """The layers in their order."""
-        return self._through(z, features, range(len(self.conditioners)), self.scalar_map.forward)
+        return self._in_pieces(z, features, range(len(self.conditioners)), self.scalar_map.forward)
 
     def inverse_and_log_det(self, x: Float[Tensor, "batch site"], features: Features = None) -> Mapped:
         """The layers backwards."""
-        return self._through(x, features, reversed(range(len(self.conditioners))), self.scalar_map.inverse)
+        return self._in_pieces(x, features, range(len(self.conditioners))[::-1], self.scalar_map.inverse)
+
+    def _in_pieces(
+        self, x: Float[Tensor, "batch site"], features: Features, layers: Sequence[int], apply: ScalarStep
+    ) -> Mapped:
+        """All rows, in as few parts as fit; with gradients everything is kept anyway, so there all at once."""
+        numbers = len(x) * self.scalar_map.num_parameters * max(self._sizes)
+        number = 1 if torch.is_grad_enabled() else min(len(x), -(-numbers // _PARAMETERS_AT_ONCE))
+        if number <= 1:
+            return self._through(x, features, layers, apply)
+        parts = x.chunk(number)
+        seen = [features] * len(parts) if features is None or len(features) == 1 else features.chunk(number)
+        mapped = [self._through(*part, layers, apply) for part in zip(parts, seen, strict=True)]
+        return torch.cat([values for values, _ in mapped]), torch.cat([log_det for _, log_det in mapped])
 
     def _through(
-        self, x: Float[Tensor, "batch site"], features: Features, layers: Iterable[int], apply: ScalarStep
+        self, x: Float[Tensor, "batch site"], features: Features, layers: Sequence[int], apply: ScalarStep
     ) -> Mapped:
         halves = list(torch.split(x.index_select(1, self._order), self._sizes, 1))
         log_slopes = [torch.zeros_like(half) for half in halves]  # of each variable, summed in float64 at the end

@@ -1,5 +1,7 @@
 """Monotone rational-quadratic splines of single variables."""
 
+from collections.abc import Sequence
+from itertools import accumulate
 from math import expm1, log
 from typing import NamedTuple, final
 
@@ -14,18 +16,19 @@ from zoo.nn.conditioner import Parity
 SMALLEST_BIN = 1e-3
 """Least width and height of a bin, as a part of the whole box."""
 SMALLEST_SLOPE = 1e-3
-_LARGEST_LOGIT = 40.0  # of sizes: their ratios reach e^80, and their sums stay finite in single precision
 _SLOPE_SHIFT = log(expm1(1 - SMALLEST_SLOPE))  # makes the slope 1 where its parameter is 0
 
 
-class Bins(NamedTuple):
-    """The bin that every variable lies in: lower end and size of the argument's bin and of the value's; shape of z."""
+class Bin(NamedTuple):
+    """The bin that every variable lies in: its ends as arguments and as values, and the slopes at both.
+
+    Ends have shape (2, batch, site), arguments first, and are parts of the whole box; slopes have shape (batch, site).
+    """
 
     start: Tensor
-    width: Tensor
-    value: Tensor
-    height: Tensor
-    number: Tensor
+    end: Tensor
+    lower: Tensor
+    upper: Tensor
 
 
 @final
@@ -61,43 +64,60 @@ class RationalQuadraticMap(ScalarMap):
 
     def forward(self, z: Float[Tensor, "batch site"], parameters: Float[Tensor, "row parameter site"]) -> Scalars:
         """f(z) and ln f'(z); z and 0 outside the box."""
-        p = parameters.expand(len(z), -1, -1)
-        inside = z.clamp(-self.bound, self.bound)
-        sizes = bin_sizes(p[:, : 2 * self.bins].reshape(len(p), 2, self.bins, -1))
-        bins = bins_of(inside + self.bound, sizes[:, 0], sizes[:, 1], 2 * self.bound)
-        found = evaluated(inside + self.bound, bins, *self._slopes(p, bins.number))
-        return self._with_tails(z, Scalars(found.values - self.bound, found.log_slopes))
+        knots, slopes = self._spline(parameters)
+        place = self._place(z)
+        return self._with_tails(z, evaluated(place, bin_at(place, knots, slopes, axis=0)))
 
     def inverse(self, x: Float[Tensor, "batch site"], parameters: Float[Tensor, "row parameter site"]) -> Scalars:
         """Z with f(z) = x, and ln dz/dx; x and 0 outside the box."""
-        p = parameters.expand(len(x), -1, -1)
-        inside = x.clamp(-self.bound, self.bound)
-        sizes = bin_sizes(p[:, : 2 * self.bins].reshape(len(p), 2, self.bins, -1))
-        found = bins_of(inside + self.bound, sizes[:, 1], sizes[:, 0], 2 * self.bound)
-        bins = Bins(found.value, found.height, found.start, found.width, found.number)
-        solved = inverted(inside + self.bound, bins, *self._slopes(p, bins.number))
-        return self._with_tails(x, Scalars(solved.values - self.bound, solved.log_slopes))
+        knots, slopes = self._spline(parameters)
+        place = self._place(x)
+        return self._with_tails(x, inverted(place, bin_at(place, knots, slopes, axis=1)))
 
-    def _slopes(self, p: Float[Tensor, "batch parameter site"], index: Tensor) -> tuple[Tensor, Tensor]:
-        """The slopes at both ends of the bins, 1 at the ends of the box."""
-        if self.bins == 1:
-            return torch.ones_like(p[:, 0]), torch.ones_like(p[:, 0])
-        raw = p[:, 2 * self.bins :]
-        last = self.bins - 2
-        lower = slope_of(raw.gather(1, (index - 1).clamp_min(0).unsqueeze(1))[:, 0])
-        upper = slope_of(raw.gather(1, index.clamp_max(last).unsqueeze(1))[:, 0])
-        return torch.where(index == 0, 1.0, lower), torch.where(index == self.bins - 1, 1.0, upper)
+    def _spline(self, parameters: Float[Tensor, "row parameter site"]) -> tuple[list[Tensor], list[Tensor]]:
+        """The K + 1 knots, and the parameters of the slopes at them, which are 0 at the ends of the box."""
+        logits, slopes = torch.split(parameters, [2 * self.bins, self.bins - 1], 1)
+        end = parameters.new_zeros(1, 1)
+        return knots_of(logits), [end, *slopes.unbind(1), end]
+
+    def _place(self, z: Tensor) -> Tensor:
+        """Where in the box, from 0 to 1."""
+        return z.clamp(-self.bound, self.bound) * (0.5 / self.bound) + 0.5
 
     def _with_tails(self, z: Tensor, found: Scalars) -> Scalars:
         beyond = z.abs() >= self.bound
-        return Scalars(torch.where(beyond, z, found.values), torch.where(beyond, 0.0, found.log_slopes))
+        values = found.values * (2 * self.bound) - self.bound
+        return Scalars(torch.where(beyond, z, values), torch.where(beyond, 0.0, found.log_slopes))
 
 
-def bin_sizes(logits: Float[Tensor, "batch 2 bin site"]) -> Float[Tensor, "batch 2 bin site"]:
-    """Sizes of bins in proportion to exp(logit), each at least SMALLEST_BIN of their sum; the sum is not 1."""
-    sizes = logits.clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT).exp()
-    floor = SMALLEST_BIN / (1 - logits.shape[2] * SMALLEST_BIN)
-    return torch.add(sizes, sizes.sum(2, keepdim=True), alpha=floor)
+def knots_of(logits: Float[Tensor, "row logit site"]) -> list[Float[Tensor, "2 row site"]]:
+    """The K + 1 ends of K bins, as arguments and as values, from K logits of widths and K of heights.
+
+    Sizes are proportional to exp(logit) and mixed with even ones, so that each is at least SMALLEST_BIN.  The first
+    knot is exactly 0 and the last exactly 1; these have one row and one site.
+    """
+    bins = logits.shape[1] // 2
+    sizes = torch.softmax(logits.transpose(0, 1).view(2, bins, *logits.shape[::2]), 1)
+    sizes = torch.lerp(sizes, sizes.new_full((), 1 / bins), bins * SMALLEST_BIN)
+    inner = list(accumulate(sizes.unbind(1)[:-1]))
+    first = sizes.new_zeros(2, 1, 1)
+    return [first, *inner, torch.ones_like(first)]
+
+
+def bin_at(place: Float[Tensor, "batch site"], knots: Sequence[Tensor], slopes: Sequence[Tensor], axis: int) -> Bin:
+    """The bin of each ``place`` among the arguments (axis 0) or the values (axis 1) of K + 1 knots, by bisection.
+
+    Half of the bins goes at every step, of all that is known of them: reading K / 2 + K / 4 + .. knots in their order
+    takes a fraction of the time of looking up one out of K.
+    """
+    bins = len(knots) - 1
+    while bins > 1:
+        half = (bins + 1) // 2
+        beyond = place.detach().clone().ge_(knots[half][axis].detach())  # 0 or 1, as numbers
+        knots = [torch.lerp(*pair, beyond) for pair in zip(knots[: half + 1], knots[bins - half :], strict=True)]
+        slopes = [torch.lerp(*pair, beyond) for pair in zip(slopes[: half + 1], slopes[bins - half :], strict=True)]
+        bins = half
+    return Bin(knots[0], knots[1], slope_of(slopes[0]), slope_of(slopes[1]))
 
 
 def slope_of(raw: Tensor) -> Tensor:
@@ -105,55 +125,43 @@ def slope_of(raw: Tensor) -> Tensor:
     return softplus(raw + _SLOPE_SHIFT) + SMALLEST_SLOPE
 
 
-def bins_of(
-    u: Float[Tensor, "batch site"],
-    widths: Float[Tensor, "batch bin site"],
-    heights: Float[Tensor, "batch bin site"],
-    length: float,
-) -> Bins:
-    """The bin of each ``u`` in [0, length]; the sizes are proportions, and both kinds add up to ``length``.
+def evaluated(place: Float[Tensor, "batch site"], found: Bin) -> Scalars:
+    """The spline of the arguments ``place``, and the logarithm of its slope there."""
+    start, value = found.start.unbind()
+    width, height = (found.end - found.start).unbind()
+    theta = (place - start) / width
+    s = height / width
+    across = theta * (1 - theta)
+    steepness = s / torch.addcmul(s, found.lower + found.upper - 2 * s, across)
+    values = torch.addcmul(value, height * steepness, torch.addcmul(theta * theta, found.lower / s, across))
+    return Scalars(values, _log_slope(theta, s, steepness, found))
 
-    Running sums, one bin after the other, touch every size once and keep arrays of the size of ``u`` only.
+
+def inverted(place: Float[Tensor, "batch site"], found: Bin) -> Scalars:
+    """The argument at which the spline is ``place``, and the logarithm of the inverse's slope there.
+
+    a theta^2 + b theta = c with c = s y >= 0 has one root in [0, 1].  It is written without a difference of numbers
+    that are nearly equal: 2 c / (b + r) for b >= 0, and (r - b) / 2 a for b < 0, with r^2 = b^2 + 4 a c.
     """
-    num_bins = widths.shape[1]
-    width_unit, height_unit = length / widths.sum(1), length / heights.sum(1)
-    proportion = u / width_unit
-    right = torch.zeros_like(u)
-    start, value, index = torch.zeros_like(u), torch.zeros_like(u), torch.zeros_like(u, dtype=torch.int64)
-    for k in range(num_bins - 1):
-        right = right + widths[:, k]
-        passed = proportion >= right
-        start = torch.where(passed, right, start)
-        value = torch.addcmul(value, passed.to(u.dtype), heights[:, k])
-        index = index + passed
-    width = widths.gather(1, index.unsqueeze(1))[:, 0]
-    height = heights.gather(1, index.unsqueeze(1))[:, 0]
-    return Bins(start * width_unit, width * width_unit, value * height_unit, height * height_unit, index)
-
-
-def evaluated(u: Tensor, bins: Bins, lower: Tensor, upper: Tensor) -> Scalars:
-    """The spline at ``u``, and the logarithm of its slope there."""
-    theta = ((u - bins.start) / bins.width).clamp(0, 1)
-    s = bins.height / bins.width
+    start, value = found.start.unbind()
+    width, height = (found.end - found.start).unbind()
+    s = height / width
+    y = (place - value) / height
+    bend = found.lower + found.upper - 2 * s
+    b = torch.addcmul(found.lower, y, bend, value=-1)
+    a, c = s - b, s * y
+    tiny = torch.finfo(place.dtype).tiny
+    sum_ = b.abs() + torch.addcmul(b * b, a, c, value=4).clamp_min(tiny).sqrt()
+    falls = b.detach().lt(0).to(b.dtype)
+    theta = torch.lerp(2 * c, sum_, falls) / torch.lerp(sum_, 2 * a, falls)
     across = theta * (1 - theta)
-    denominator = s + (lower + upper - 2 * s) * across
-    values = bins.value + bins.height * (s * theta.square() + lower * across) / denominator
-    return Scalars(values, _log_slope(theta, s, lower, upper))
+    steepness = s / torch.addcmul(s, bend, across)
+    return Scalars(torch.addcmul(start, theta, width), -_log_slope(theta, s, steepness, found))
 
 
-def inverted(v: Tensor, bins: Bins, lower: Tensor, upper: Tensor) -> Scalars:
-    """The argument at which the spline is ``v``, and the logarithm of the inverse's slope there."""
-    s = bins.height / bins.width
-    y = (v - bins.value) / bins.height
-    bend = lower + upper - 2 * s
-    a, b, c = (s - lower) + y * bend, lower - y * bend, -s * y
-    discriminant = (b.square() - 4 * a * c).clamp_min(0)
-    theta = (2 * c / (-b - discriminant.sqrt())).clamp(0, 1)
-    return Scalars(bins.start + theta * bins.width, -_log_slope(theta, s, lower, upper))
-
-
-def _log_slope(theta: Tensor, s: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
-    across = theta * (1 - theta)
-    numerator = upper * theta.square() + 2 * s * across + lower * (1 - theta).square()
-    denominator = s + (lower + upper - 2 * s) * across
-    return numerator.log() + 2 * (s / denominator).log()
+def _log_slope(theta: Tensor, s: Tensor, steepness: Tensor, found: Bin) -> Tensor:
+    """Ln (d_1 theta^2 + 2 s theta (1 - theta) + d_0 (1 - theta)^2) + 2 ln(s / denominator)."""
+    rest = 1 - theta
+    at_end = theta * torch.addcmul(2 * s * rest, found.upper, theta)
+    slope = torch.addcmul(at_end, found.lower * rest, rest) * steepness * steepness
+    return slope.log()
