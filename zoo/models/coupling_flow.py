@@ -43,10 +43,17 @@ def conditioner(
     conditional = bool(spec.condition_on.names)
     if spec.conditioner == "convolution":
         lattice = ConvolutionShape(
-            space.event_shape, frozen, active, scalar_map.num_parameters, spec.width, spec.depth, spec.kernel
+            space.event_shape,
+            frozen,
+            active,
+            scalar_map.num_parameters,
+            spec.width,
+            spec.depth,
+            spec.kernel,
+            spec.activation,
         )
         return PeriodicConvolution(lattice, generator, conditional=conditional, parity=parity)
     inputs = len(frozen) * (2 if isinstance(space, Torus) else 1)
-    shape = DenseShape(inputs, len(active), scalar_map.num_parameters, spec.width, spec.depth)
+    shape = DenseShape(inputs, len(active), scalar_map.num_parameters, spec.width, spec.depth, spec.activation)
     dense = DenseConditioner(shape, generator, conditional=conditional, parity=parity)
     return PeriodicInputs(dense) if isinstance(space, Torus) else dense

@@ -7,11 +7,12 @@ from typing import final
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import silu
 
 from zoo.nn.conditioner import Conditioner, Parity
 from zoo.nn.conditioning import Features, Modulation
+from zoo.nn.dense_layers import FUNCTIONS, dense_layers
 from zoo.nn.weights import normal_parameter
+from zoo.specs.models.flow import Activation
 
 FIRST_OUTPUT_SCALE = 0.01
 """Size of a conditioner's first outputs for hidden units of order 1: the maps begin near the identity."""
@@ -27,11 +28,12 @@ class DenseShape:
     parameters: int
     width: int
     depth: int
+    activation: Activation = "silu"
 
 
 @final
 class DenseConditioner(Conditioner):
-    """Layers h' = g(W h + b) with g = silu, and a linear one after them; features scale and shift every hidden unit.
+    """Layers h' = g(W h + b) and a linear one after them; features scale and shift every hidden unit.
 
     With a ``parity`` the network is h' = tanh(W h), without biases and hence odd, and its last layer sees h and h^2,
     projected on what the parity allows; features then only scale.
@@ -64,14 +66,20 @@ class DenseConditioner(Conditioner):
         self, y: Float[Tensor, "batch frozen"], features: Features = None
     ) -> Float[Tensor, "row parameter active"]:
         """p(y), shape (batch, parameter, active)."""
+        return self._network(y, features).view(len(y), self.shape.parameters, self.shape.active)
+
+    def _network(self, y: Float[Tensor, "batch frozen"], features: Features) -> Float[Tensor, "batch output"]:
+        if self.parity is None and self.output_bias is not None and (features is None or not self.modulations):
+            output, bias = self.output_weight.flatten(0, 1), self.output_bias.flatten()
+            return dense_layers(y, [*self.weights, output], [*self.biases, bias], self.shape.activation)
         h = y
         for layer, weight in enumerate(self.weights):
             h = torch.mm(h, weight.t()) if self.parity else torch.addmm(self.biases[layer], h, weight.t())
             if features is not None and self.modulations:
                 scale, shift = self.modulations[layer](features)
                 h = h * scale if self.parity else torch.addcmul(shift, h, scale)
-            h = torch.tanh(h) if self.parity else silu(h)
-        return self._output(h).unflatten(1, (self.shape.parameters, self.shape.active))
+            h = torch.tanh(h) if self.parity else FUNCTIONS[self.shape.activation](h)
+        return self._output(h)
 
     def _output(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch output"]:
         weight: Tensor = self.output_weight

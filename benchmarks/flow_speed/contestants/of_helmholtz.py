@@ -19,9 +19,9 @@ def build(
     kind: str, sites: int, couplings: int, hidden: int, bins: int
 ) -> tuple[nn.Module, Callable[[int], tuple[Tensor, Tensor]], Callable[[Tensor], Tensor]]:
     """The flow, its samples with ln q, and ln q of given rows; every batch has random numbers of its own."""
-    spec: CouplingSpec = RealNvpSpec(couplings=couplings, width=hidden, depth=2)
+    spec: CouplingSpec = RealNvpSpec(couplings=couplings, width=hidden, depth=2, activation="relu")
     if kind == "spline":
-        spec = SplineFlowSpec(couplings=couplings, width=hidden, depth=2, bins=bins)
+        spec = SplineFlowSpec(couplings=couplings, width=hidden, depth=2, bins=bins, activation="relu")
     model = build_model(spec, build_space(SpaceSpec(kind="reals", event_shape=(sites,))), seed=1)
     sampler, numbers = differentiable(model), count()
     if sampler is None:

@@ -44,6 +44,7 @@ from zoo.nn.periodic_convolution import ConvolutionShape, PeriodicConvolution
 from zoo.nn.periodic_inputs import PeriodicInputs
 from zoo.nn.plane_convolution import PlaneConvolution, PlaneShape
 from zoo.nn.weights import generator_of
+from zoo.specs.models.flow import Activation
 
 Shape = tuple[int, ...]
 
@@ -103,7 +104,7 @@ class Form:
 
 
 def dense(
-    scalar_map: ScalarMap, *, odd: bool = False, conditional: bool = False, couplings: int = 2
+    scalar_map: ScalarMap, *, odd: bool = False, conditional: bool = False, activation: Activation = "silu"
 ) -> Callable[[Shape], Bijection]:
     """Couplings with dense networks, of cosines and sines where the map is one of angles."""
     of_angles = isinstance(scalar_map, CircularSplineMap | ProjectionMap)
@@ -111,19 +112,21 @@ def dense(
     def network(halves: Halves, layer: int) -> Conditioner:
         active, frozen = halves.of_layer(layer)
         inputs = len(frozen) * (2 if of_angles else 1)
-        sizes = DenseShape(inputs, len(active), scalar_map.num_parameters, width=6, depth=2)
+        sizes = DenseShape(inputs, len(active), scalar_map.num_parameters, width=6, depth=2, activation=activation)
         parity = scalar_map.parity if odd else None
         inner = DenseConditioner(sizes, generator_of(layer), conditional=conditional, parity=parity)
         return PeriodicInputs(inner) if of_angles else inner
 
     def make(shape: Shape) -> Bijection:
         halves = alternating(prod(shape))
-        return Couplings(halves, scalar_map, [network(halves, layer) for layer in range(couplings)])
+        return Couplings(halves, scalar_map, [network(halves, layer) for layer in range(2)])
 
     return make
 
 
-def convolution(scalar_map: ScalarMap, *, odd: bool = False, conditional: bool = False) -> Callable[[Shape], Bijection]:
+def convolution(
+    scalar_map: ScalarMap, *, odd: bool = False, conditional: bool = False, activation: Activation = "silu"
+) -> Callable[[Shape], Bijection]:
     """Two couplings on a checkerboard with convolutional networks."""
 
     def make(shape: Shape) -> Bijection:
@@ -131,7 +134,9 @@ def convolution(scalar_map: ScalarMap, *, odd: bool = False, conditional: bool =
         networks = []
         for layer in range(2):
             active, frozen = halves.of_layer(layer)
-            sizes = ConvolutionShape(shape, frozen, active, scalar_map.num_parameters, width=3, depth=2)
+            sizes = ConvolutionShape(
+                shape, frozen, active, scalar_map.num_parameters, width=3, depth=2, activation=activation
+            )
             parity = scalar_map.parity if odd else None
             networks.append(PeriodicConvolution(sizes, generator_of(layer), conditional=conditional, parity=parity))
         return Couplings(halves, scalar_map, networks)
@@ -179,9 +184,11 @@ def composed(shape: Shape) -> Bijection:
 SPLINE = RationalQuadraticMap(5, BOUND)
 FORMS: dict[str, Form] = {
     "affine": Form(dense(AffineMap())),
+    "affine, relu": Form(dense(AffineMap(), activation="relu")),
     "affine, conditional": Form(dense(AffineMap(), conditional=True), is_conditional=True),
     "affine, odd": Form(dense(AffineMap(), odd=True), is_odd=True),
     "affine, convolution": Form(convolution(AffineMap()), EVEN),
+    "affine, convolution, relu": Form(convolution(AffineMap(), activation="relu"), EVEN),
     "affine, convolution, conditional": Form(convolution(AffineMap(), conditional=True), EVEN, is_conditional=True),
     "affine, convolution, odd": Form(convolution(AffineMap(), odd=True), EVEN, is_odd=True),
     "affine, channels": Form(of_channels, LATTICES, sites_per_shape=2),

@@ -30,12 +30,12 @@ class ActNorm(Bijection):
     def forward_and_log_det(self, z: Float[Tensor, "batch site"], features: Features = None) -> Mapped:
         """Scaled, then shifted."""
         values, log_slopes = self.map.forward(z, self._by_variable())
-        return values, log_slopes.sum(dtype=torch.float64).expand(len(z))
+        return values, log_slopes.sum(1, dtype=torch.float64).expand(len(z))
 
     def inverse_and_log_det(self, x: Float[Tensor, "batch site"], features: Features = None) -> Mapped:
         """Shifted back, then scaled back."""
         values, log_slopes = self.map.inverse(x, self._by_variable())
-        return values, log_slopes.sum(dtype=torch.float64).expand(len(x))
+        return values, log_slopes.sum(1, dtype=torch.float64).expand(len(x))
 
     def _by_variable(self) -> Float[Tensor, "1 2 site"]:
         return self.scale_and_shift.repeat_interleave(self.num_sites, 1)[None]

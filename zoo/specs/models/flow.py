@@ -9,6 +9,9 @@ from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.symmetries import ModelSymmetry
 
+Activation = Literal["silu", "relu"]
+"""The function of a network's hidden units."""
+
 _NANOSECONDS_PER_PRODUCT = 0.03  # of a network, in a large batch
 _NANOSECONDS_PER_MAP = 4.0  # of one variable in one layer, for each of its parameters
 
@@ -46,6 +49,9 @@ class CouplingSpec(FlowSpec):
     """Hidden units, or channels, of each layer of a network."""
     depth: int = Field(default=2, ge=1, le=16)
     """Hidden layers of a network."""
+    activation: Activation = "silu"
+    """The function of the hidden units.  ``silu`` is smooth, and so is ln q; ``relu`` is faster to compute.  Of odd
+    networks it is tanh."""
     kernel: Literal[1, 3, 5, 7] = 3
     """Sites that a kernel of ``convolution`` spans along each axis."""
     mask: Literal["auto", "checkerboard", "alternating"] = "auto"
@@ -59,6 +65,9 @@ class CouplingSpec(FlowSpec):
     def _is_even_once(self) -> Self:
         if self.odd and self.symmetry != "none" and "z2" in super().symmetries:
             msg = "odd networks have q(-x) = q(x) already; leave 'z2' out of symmetry, or odd"
+            raise ValueError(msg)
+        if self.odd and self.activation != "silu":
+            msg = f"activation {self.activation!r} is not odd; with 'odd' it is tanh; leave one of the two out"
             raise ValueError(msg)
         return self
 
