@@ -32,11 +32,13 @@ class DrawCalls(Room):
         ref: str | int | None = None,
         include: Collection[str] = (),
         condition: Mapping[str, float] | None = None,
+        correction: str = "none",
         *,
         idempotency_key: str | None = None,
     ) -> Job:
         """The job that draws ``n`` configurations into a file: the same ones as ``sample``, and many more of them.
 
+        ``correction`` as that of ``sample``; the file's diagnostics are those of the job.
         When it has succeeded, ``download`` fetches the file, and ``result`` its arrays.
         """
         body = {
@@ -47,6 +49,7 @@ class DrawCalls(Room):
             "ref": None if ref is None else str(ref),
             "include": list(include) or None,
             "condition": dict(condition or {}) or None,
+            "correction": None if correction == "none" else correction,
         }
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         return Job.read(self._connection.json(json_call(path_of("jobs"), body, headers)))

@@ -65,7 +65,8 @@ def command() -> Any:  # noqa: ANN401 - typer's own copy of click is private
     """The runnable command tree."""
     extra = _carried(_anywhere)
     tree: Any = get_command(application())
-    tree.commands["sample"].params += _carried(inference.carry_correction)
+    for name in ("sample", "draw"):
+        tree.commands[name].params += _carried(inference.carry_correction)
     for leaf in _leaves(tree):
         leaf.params += extra
     return tree

@@ -54,7 +54,7 @@ def carry_correction(
         ),
     ] = Correction.NONE,
 ) -> None:
-    """Carries the option ``--correction`` of ``sample``, which has as many parameters as a function may have."""
+    """Carries the option ``--correction``: ``sample`` and ``draw`` have as many parameters as a function may have."""
 
 
 def sample(
@@ -103,7 +103,8 @@ def draw(
     with session(context) as s:
         check_file_name(out)
         values, extras = assignments(condition or (), "--condition"), [str(name) for name in include or ()]
-        job = jobs.watched(s, s.client.draw(model, n, seed, ref, extras, values))
+        correction = context.meta.get(_CORRECTION, Correction.NONE)
+        job = jobs.watched(s, s.client.draw(model, n, seed, ref, extras, values, str(correction)))
         jobs.fetch(s, job, out)
 
 

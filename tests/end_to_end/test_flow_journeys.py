@@ -89,6 +89,10 @@ def test_one_flow_knows_the_free_energy_along_the_coupling(stack: RunningStack, 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "spins": ({"target": {"kind": "ising", "shape": [4, 4]}, "model": FLOW}, "the target lives on spins"),
     "angles": ({"target": {"kind": "xy", "shape": [4, 4]}, "model": FLOW}, "the target lives on torus"),
+    "a width of angles": (
+        {"target": {"kind": "xy", "shape": [4, 4]}, "model": {"family": "spline_flow", "scale": 2.0}},
+        "scale is a width of real variables, and the target has angles",
+    ),
     "a convolution of particles": (
         {
             "target": {"kind": "coulomb_gas", "n": 4, "dimension": 2, "interaction": "inverse"},
@@ -103,6 +107,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an odd network and z2": (
         {"target": FIELD, "model": FLOW | {"symmetry": "z2"}},
         "odd networks have q(-x) = q(x) already",
+    ),
+    "an odd network of relu": (
+        {"target": FIELD, "model": FLOW | {"activation": "relu"}},
+        "activation 'relu' is not odd",
     ),
     "a coupling that does not bound the field": (
         {"target": FIELD, "model": FLOW | {"condition_on": {"coupling": [0, 8]}}},

@@ -60,6 +60,8 @@ def test_the_job_is_what_was_asked(client: Client, service: Service) -> None:
     assert job.published is None, "nothing was published"
     client.draw("m", 2)
     assert json.loads(service.requests[1][2]) == {"kind": "sample", "model": "m", "n": 2}
+    client.draw("m", 2, correction="latent_hmc")
+    assert json.loads(service.requests[2][2])["correction"] == "latent_hmc"
 
 
 def test_a_file_has_its_name_when_it_is_whole(client: Client, service: Service, tmp_path: Path) -> None:
@@ -142,9 +144,10 @@ def run(client: Client, capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN
 
 def test_draw_writes_a_file_and_says_what_is_in_it(run: Any, service: Service, tmp_path: Path) -> None:  # noqa: ANN401
     target = tmp_path / "s.npz"
-    told = run("draw", "m", "-n", 2, "-o", target, "--include", "log_prob", "--seed", 7)
+    told = run("draw", "m", "-n", 2, "-o", target, "--include", "log_prob", "--correction", "metropolis")
     assert told.code == 0, told.err
-    assert json.loads(service.requests[0][2])["include"] == ["log_prob"]
+    asked = json.loads(service.requests[0][2])
+    assert (asked["include"], asked["correction"]) == (["log_prob"], "metropolis")
     assert target.read_bytes() == CONTENT
     assert "m version 3" in told.out
     assert "job j1" in told.err
