@@ -3,7 +3,8 @@
 By the Gibbs-Bogoliubov-Feynman principle <beta E + ln q>_q >= beta_f for every q, so of two models of one target the
 one with the lower variational beta_f is the better.  Of two models learnt from the same data it is the one that gives
 data it has not seen the larger likelihood: -<ln q> is the entropy of the data's distribution and KL(data || q), by
-Gibbs' inequality.  A difference counts beyond ``SIGMAS`` of its standard error.
+Gibbs' inequality; and of two that learnt the density of one teacher the one with the smaller KL(q || teacher).  A
+difference counts beyond ``SIGMAS`` of its standard error.
 """
 
 import math
@@ -54,11 +55,12 @@ class _Merit:
 
 _BETA_F: Final = "variational beta_f"
 _NLL: Final = "negative log-likelihood of held-out data"
+_KL: Final = "divergence from the teacher"
 
 
 def _merit(record: VersionRecord) -> _Merit | None:
-    """The variational beta_f of a version with a target, the likelihood of held-out data of one without."""
-    return _held_out(record) if record.target is None else _beta_f(record)
+    """The variational beta_f of a version with a target; without one held-out data's likelihood, or the teacher's."""
+    return _held_out(record) or _to_teacher(record) if record.target is None else _beta_f(record)
 
 
 def _beta_f(record: VersionRecord) -> _Merit | None:
@@ -73,6 +75,12 @@ def _held_out(record: VersionRecord) -> _Merit | None:
         if value is not None:
             return _Merit(_NLL, value, _finite(record, f"{name}_standard_error"))
     return None
+
+
+def _to_teacher(record: VersionRecord) -> _Merit | None:
+    """KL(q || teacher), of versions that learnt one density."""
+    value = _finite(record, "kl_to_teacher")
+    return None if value is None else _Merit(_KL, value, _finite(record, "kl_to_teacher_standard_error"))
 
 
 def _other_origin(candidate: VersionRecord, current: VersionRecord) -> str:

@@ -27,7 +27,14 @@ from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
 from zoo.specs.models.spline_flow import SplineFlowSpec
 from zoo.specs.models.transformer import TransformerSpec
-from zoo.specs.objectives import AlphaDivergenceSpec, MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
+from zoo.specs.objectives import (
+    AlphaDivergenceSpec,
+    DistillationSpec,
+    MaximumLikelihoodSpec,
+    MixedSpec,
+    ObjectiveSpec,
+    ReverseKlSpec,
+)
 from zoo.specs.samplers import (
     DirectSpec,
     HeatBathSpec,
@@ -127,6 +134,7 @@ OBJECTIVES: dict[type[ObjectiveSpec], str] = {
     MaximumLikelihoodSpec: "zoo.objectives.maximum_likelihood:MaximumLikelihood",
     MixedSpec: "zoo.objectives.mixed:Mixed",
     AlphaDivergenceSpec: "zoo.objectives.alpha_divergence:AlphaDivergence",
+    DistillationSpec: "zoo.objectives.distillation:Distillation",
 }
 
 SAMPLERS: dict[type[SamplerSpec], str] = {

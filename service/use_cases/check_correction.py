@@ -3,7 +3,7 @@
 from pydantic import TypeAdapter
 
 from models_registry.versions import VersionRecord
-from service.use_cases.resolve import capabilities_of
+from service.use_cases.resolve import capabilities_of, source_of
 from zoo.catalog import AnyModel
 from zoo.specs.corrections import Correction
 from zoo.specs.errors import CapabilityMissingError
@@ -26,8 +26,8 @@ def check_correction(record: VersionRecord, correction: Correction) -> None:
     which = f"version {record.version} of {record.model!r}"
     if record.target is None:
         msg = (
-            f"correction {correction!r} makes samples of a target's distribution, and {which} was learnt from data "
-            "alone and has no target; leave the correction out, or train with a target beside the data"
+            f"correction {correction!r} makes samples of a target's distribution, and {which} was learnt from "
+            f"{source_of(record)} alone and has no target; leave the correction out, or train with a target beside it"
         )
         raise CapabilityMissingError(msg)
     has = capabilities_of(record)

@@ -32,9 +32,9 @@ async def delete_model(context: Context, model: str) -> None:
 
 
 def jobs_that_use(connection: Connection, model: str, version: int | None) -> list[str]:
-    """The jobs, queued or running, that draw from a version, or begin with its weights; None means any version."""
+    """The jobs, not ended yet, that draw from a version, learn its density, or begin with its weights; None: any."""
     unfinished = jobs.c.state.not_in([state.value for state in TERMINAL])
-    using = or_(_draws_from(model, version), _begins_with(model, version))
+    using = or_(_draws_from(model, version), _begins_with(model, version), _learns_from(model, version))
     found = connection.execute(select(jobs.c.id).where(unfinished, using).order_by(jobs.c.created_at))
     return [f"job {job_id}" for job_id in found.scalars()]
 
@@ -47,3 +47,9 @@ def _draws_from(model: str, version: int | None) -> ColumnElement[bool]:
 def _begins_with(model: str, version: int | None) -> ColumnElement[bool]:
     named = and_(jobs.c.kind == "train", jobs.c.spec[("init_from", "model")].as_string() == model)
     return named if version is None else and_(named, jobs.c.spec[("init_from", "version")].as_integer() == version)
+
+
+def _learns_from(model: str, version: int | None) -> ColumnElement[bool]:
+    teacher = ("objective", "teacher")
+    named = and_(jobs.c.kind == "train", jobs.c.spec[(*teacher, "model")].as_string() == model)
+    return named if version is None else and_(named, jobs.c.spec[(*teacher, "version")].as_integer() == version)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from models_registry.digests import canonical_digest
 from service.limits import check_job, check_num_children, check_sweep_bytes
-from service.use_cases.check_stored import Stores, check_stored
+from service.use_cases.check_stored import Stores, settled
 from service.use_cases.specs import parse
 from workers.jobs.specs import TrainJobSpec
 from workers.jobs.sweeps import (
@@ -59,7 +59,7 @@ def _child(spec: SweepJobSpec, combination: Combination, settings: Settings, sto
         child = parse(TrainJobSpec, document)
         check_job(child, settings)
         if stores is not None:
-            check_stored(child, stores, settings)
+            child = settled(child, stores, settings)
     except InvalidValueError as error:
         raise _translated(error, spec, combination, document) from None
     return child

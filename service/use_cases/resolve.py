@@ -96,17 +96,23 @@ def _once_for_each_record(find: Callable[[VersionRecord], ResultT]) -> Callable[
     return remembered
 
 
+def source_of(record: VersionRecord) -> str:
+    """What a version without a target was learnt from, in words."""
+    teacher = record.objective.get("teacher")
+    return "data" if teacher is None else f"version {teacher['version']} of {teacher['model']!r}"
+
+
 @_once_for_each_record
 def target_of(record: VersionRecord) -> TargetSpec:
     """The system that a version was trained on.
 
     Raises:
-        CapabilityMissingError: it was learnt from data alone.
+        CapabilityMissingError: it was learnt from data, or from another version, alone.
     """
     if record.target is None:
         msg = (
-            f"version {record.version} of {record.model!r} was learnt from data alone: it has samples and likelihoods, "
-            "and no target, so no energy and no free energy"
+            f"version {record.version} of {record.model!r} was learnt from {source_of(record)} alone: it has samples "
+            "and likelihoods, and no target, so no energy and no free energy"
         )
         raise CapabilityMissingError(msg)
     return parse_target(record.target)

@@ -6,7 +6,7 @@ from anyio.to_thread import run_sync
 
 from service.context import Context
 from service.limits import check_job
-from service.use_cases.check_stored import Stores, check_stored
+from service.use_cases.check_stored import Stores, settled
 from service.use_cases.expand_sweep import expand_sweep
 from service.use_cases.resolve_sample_job import resolved_sample_job
 from service.use_cases.specs import parse_job
@@ -51,7 +51,7 @@ def submit_spec(
     if isinstance(spec, SampleJobSpec):
         spec = resolved_sample_job(spec, context.versions, context.settings)
     if isinstance(spec, TrainJobSpec):
-        check_stored(spec, stores, context.settings)
+        spec = settled(spec, stores, context.settings)
     children = expand_sweep(spec, context.settings, stores) if isinstance(spec, SweepJobSpec) else ()
     job, new = submit(
         context.database,

@@ -306,6 +306,18 @@ def test_of_versions_learnt_from_data_the_held_out_likelihood_decides(
     assert refusal is None or "negative log-likelihood of held-out data" in refusal
 
 
+def test_of_versions_with_one_teacher_the_nearer_one_is_the_better(publish: Publish) -> None:
+    def taught(divergence: float, by: str = "a") -> VersionRecord:
+        metrics = {"kl_to_teacher": divergence, "kl_to_teacher_standard_error": 0.001, "variational_beta_f": 0.0}
+        return publish("m", target=None, source={"teacher": by * 64}, metrics=metrics)
+
+    current = taught(0.02)
+    assert gate.refusal(taught(0.01), current) is None
+    assert gate.refusal(taught(0.024), current) is None  # 2.8 sigma
+    assert "divergence from the teacher" in (gate.refusal(taught(0.03), current) or "")
+    assert gate.refusal(taught(0.01, by="b"), current) is not None
+
+
 def test_a_version_without_held_out_likelihood_does_not_replace_one_with_it(publish: Publish) -> None:
     judged, unjudged = learnt(publish, 20.0), learnt(publish, 20.0, metrics={})
     assert "has no negative log-likelihood of held-out data" in (gate.refusal(unjudged, judged) or "")

@@ -18,7 +18,14 @@ from zoo.specs.models.distribution import DistributionSpec
 from zoo.specs.models.fixed_point import FixedPointSpec
 from zoo.specs.models.flow import FlowSpec
 from zoo.specs.models.mean_field import MeanFieldSpec
-from zoo.specs.objectives import MaximumLikelihoodSpec, MixedSpec, ObjectiveSpec, ReverseKlSpec
+from zoo.specs.objectives import (
+    DistillationSpec,
+    MaximumLikelihoodSpec,
+    MixedSpec,
+    ObjectiveSpec,
+    ReverseKlSpec,
+    TeacherSpec,
+)
 from zoo.specs.requests import SampleRequest, Seed
 from zoo.specs.samplers import ChainLength, SamplerSpec, default_sampler, path_sampler
 from zoo.specs.spaces import SpaceSpec
@@ -38,6 +45,7 @@ def _checked(validate: Callable[[str], str]) -> Callable[[str], str]:
     return check
 
 
+_LONGEST_NAME = 63
 MIN_CONTROL_VARIATE_BATCH = 6
 """Samples that a control variate needs: three to fit two numbers for each site, in both halves of a batch."""
 
@@ -98,11 +106,11 @@ class InitFrom(Spec):
 
 
 class TrainJobSpec(JobSpec):
-    """Train a model against a target, from data, or from both, and publish it."""
+    """Train a model against a target, from data, from both, or from another version, and publish it."""
 
     kind: Literal["train"] = "train"
     target: AnyTarget | None = None
-    """The system; may be left out where a model learns from data alone."""
+    """The system; may be left out where a model learns from data alone, or the density of another version."""
     data: DataSource | None = None
     """Configurations to learn from: a dataset, or a builtin with its options."""
     model: AnyModel
@@ -121,6 +129,7 @@ class TrainJobSpec(JobSpec):
         reasons = (
             self._solution_reason(),
             self._source_reason(),
+            self._condition_reason(),
             self._target_reason(),
             self._gradient_reason(),
             self._builtin_reason(),
@@ -141,9 +150,23 @@ class TrainJobSpec(JobSpec):
 
     @property
     def reverse_kl(self) -> ReverseKlSpec | None:
-        """The objective, or the part of it, that averages an energy over the model's samples."""
-        principle = self.principle.reverse_kl if isinstance(self.principle, MixedSpec) else self.principle
+        """The objective, or the part of it, that averages an energy, or what stands for it, over model samples."""
+        principle = self.principle
+        if isinstance(principle, (MixedSpec, DistillationSpec)):
+            return principle.reverse_kl
         return principle if isinstance(principle, ReverseKlSpec) else None
+
+    @property
+    def teacher(self) -> TeacherSpec | None:
+        """The version whose density is learnt, where one is."""
+        return self.objective.teacher if isinstance(self.objective, DistillationSpec) else None
+
+    def taught_by(self, version: int) -> Self:
+        """The same job with the number of its teacher's version."""
+        if not isinstance(self.objective, DistillationSpec):
+            return self
+        teacher = self.objective.teacher.model_copy(update={"version": version})
+        return self.model_copy(update={"objective": self.objective.model_copy(update={"teacher": teacher})})
 
     @property
     def is_solved(self) -> bool:
@@ -152,8 +175,9 @@ class TrainJobSpec(JobSpec):
 
     @property
     def schedule(self) -> TrainingSpec:
-        """The training, without annealing where it begins with weights that have learnt already and none was asked."""
-        if self.init_from is None or self.training.beta_anneal_steps is not None:
+        """The training, without annealing where weights or a teacher have learnt already, unless asked."""
+        begins_anew = self.init_from is None and self.teacher is None
+        if begins_anew or self.training.beta_anneal_steps is not None:
             return self.training
         return self.training.model_copy(update={"beta_anneal_steps": 0})
 
@@ -176,6 +200,8 @@ class TrainJobSpec(JobSpec):
             return self.publish
         if self.target is not None:
             return PublishSpec(model=f"{self.model.family}-{self.target.kind}")
+        if self.teacher is not None:
+            return PublishSpec(model=f"{self.model.family}-{self.teacher.model}"[:_LONGEST_NAME].rstrip("-._"))
         data = self.data.builtin if isinstance(self.data, BuiltinSpec) else "data"
         return PublishSpec(model=f"{self.model.family}-{data}")
 
@@ -203,16 +229,22 @@ class TrainJobSpec(JobSpec):
 
     def _source_reason(self) -> str | None:
         """What is missing of what the objective learns from, or superfluous."""
-        has = {"energy": self.target is not None, "data": self.data is not None}
+        has = {"energy": self.target is not None, "data": self.data is not None, "teacher": self.teacher is not None}
         if not any(has.values()):
             return "there is nothing to learn from; give a target, data, or both"
-        word = {"energy": "target", "data": "data"}
+        word = {"energy": "target", "data": "data", "teacher": "objective.teacher"}
         for source in self.principle.learns_from:
             if not has[source]:
                 return f"objective {self.principle.kind!r} needs {word[source]}; add the field {word[source]!r}"
         if self.data is not None and "data" not in self.principle.learns_from:
             return f"objective {self.principle.kind!r} does not use data; leave 'data' out, or take 'mixed'"
+        return None
+
+    def _condition_reason(self) -> str | None:
+        """Why conditions cannot be learnt from what the objective learns from."""
         condition = self.condition_on
+        if self.teacher is not None and condition.names:
+            return "model.condition_on: a teacher is one density, and there are no conditions to learn; leave it out"
         if condition.label is not None and self.data is None:
             return "model.condition_on.label needs data with labels; add the field 'data'"
         if condition.ranges and self.data is not None:

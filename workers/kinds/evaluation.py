@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from workers.jobs.specs import TrainJobSpec
 from workers.kinds.class_evaluation import class_metrics
 from workers.kinds.forward_check import ForwardSamples
+from zoo.core.known_densities import KnownDensity
 from zoo.core.models import ConditionalModel, Model
 from zoo.core.random import RandomStream
-from zoo.core.targets import ThermodynamicState
+from zoo.core.targets import States
 from zoo.core.tiles import tile_plan
 from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.specs.estimate import ForwardCheck
@@ -29,7 +30,7 @@ _EVALUATION_DOMAIN = 2**40  # the domains below are those of training steps
 
 
 def evaluated(trainer: Trainer, model: Trainable, spec: TrainJobSpec) -> dict[str, Any]:
-    """The metrics of a version: of its free energy where there is a target, of held-out data where there is some."""
+    """The metrics of a version: of its free energy where there is a target, of held-out data, of its teacher."""
     metrics: dict[str, Any] = {}
     problem = trainer.problem
     if problem.data is not None and len(problem.data.held_out):
@@ -40,6 +41,8 @@ def evaluated(trainer: Trainer, model: Trainable, spec: TrainJobSpec) -> dict[st
             "num_held_out": len(nll),
             "held_out_chose_weights": trainer.judges_by_held_out,
         }
+    if problem.teacher is not None and isinstance(model, Model):
+        metrics |= distilled(model, problem.teacher, spec.training.seed)
     if problem.data is not None and isinstance(model, ConditionalModel):
         metrics |= class_metrics(model, problem.data, spec.condition_on.label or 0)
     if spec.target is None or problem.state_at is None:
@@ -59,6 +62,17 @@ def evaluated(trainer: Trainer, model: Trainable, spec: TrainJobSpec) -> dict[st
         if (check := chains.check(there, log_weights, at)) is not None:
             checks.append(check)
     return metrics | _shown(checks)
+
+
+def distilled(model: Model, teacher: KnownDensity, seed: int) -> dict[str, Any]:
+    """KL(model || teacher) in nats, and the effective sample fraction of its samples as those of the teacher."""
+    log_weights = model_log_weights(model, teacher, seed)
+    divergence = variational_beta_f(log_weights)
+    return {
+        "kl_to_teacher": divergence.value,
+        "kl_to_teacher_standard_error": divergence.standard_error,
+        "teacher_effective_sample_fraction": importance_beta_f(log_weights).effective_sample_fraction,
+    }
 
 
 def at_values(model: Trainable, values: Mapping[str, float]) -> Model:
@@ -91,8 +105,8 @@ def estimates(log_weights: Float64[np.ndarray, " sample"]) -> dict[str, Any]:
     }
 
 
-def model_log_weights(model: Model, state: ThermodynamicState, seed: int) -> Float64[np.ndarray, " sample"]:
-    """-beta E - log q of 10,000 samples of the model."""
+def model_log_weights(model: Model, state: States, seed: int) -> Float64[np.ndarray, " sample"]:
+    """-beta E - log q of 10,000 samples of the model; log p - log q where the state is a known density p."""
     rng = RandomStream(seed, _EVALUATION_DOMAIN)
     parts: list[NDArray[np.float64]] = []
     with torch.inference_mode():

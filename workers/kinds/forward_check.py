@@ -14,7 +14,7 @@ from zoo.core.targets import ThermodynamicState
 from zoo.estimators.weights import forward_effective_sample_fraction, unseen_fraction
 from zoo.samplers.base import RunPlan
 from zoo.specs.estimate import ForwardCheck
-from zoo.specs.samplers import SamplerSpec, default_sampler
+from zoo.specs.samplers import ParallelTemperingSpec, SamplerSpec, default_sampler
 from zoo.specs.targets.base import TargetSpec
 
 NUM_SAMPLES = 2000
@@ -24,6 +24,11 @@ MAX_SITES = 1024
 
 BUDGET_SECONDS = 5.0
 """Chains that take longer are given up, and nothing is said of the model."""
+
+_LOCAL = frozenset({"hmc", "metropolis"})
+"""Chains that seldom leave a mode."""
+_TEMPERED = ParallelTemperingSpec(burn_in=300, thin=2)
+"""Chains that do; few steps of them, since every one is a step at each of their temperatures."""
 
 _DOMAIN = 2**40 + 2**39  # beside those of training steps, of the evaluation and of the division of data
 
@@ -46,11 +51,25 @@ class ForwardSamples:
     ) -> ForwardCheck | None:
         """What the chains say of ``model``, whose own samples have ``log_weights``.
 
-        None where the system is too large, no chains move it, or they are too slow.
+        Where they speak for a missing mode and may themselves be stuck where they began, tempered ones are asked too:
+        these find out how much of the target a mode has.  None where the system is too large, no chains move it, or
+        they are too slow.
         """
         sampler = _sampler(self.target)
         if sampler is None or self.target.space.num_sites > MAX_SITES:
             return None
+        first = self._checked(model, log_weights, condition, sampler)
+        if first is None or first.doubt is None or sampler.kind not in _LOCAL:
+            return first
+        return self._checked(model, log_weights, condition, _TEMPERED) or first
+
+    def _checked(
+        self,
+        model: Model,
+        log_weights: Float64[np.ndarray, " sample"],
+        condition: dict[str, float],
+        sampler: SamplerSpec,
+    ) -> ForwardCheck | None:
         try:
             forward = self._log_weights(model, sampler)
         except _OutOfTimeError:

@@ -1,4 +1,4 @@
-"""What a train job learns from: its target, its data, and the space of both."""
+"""What a train job learns from: its target, its data or its teacher, and the space of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from models_registry.datasets import Datasets
 from models_registry.digests import canonical_digest
 from workers.jobs.specs import DatasetSource, TrainJobSpec
 from workers.kinds.base import JobContext
+from workers.kinds.teacher import known_density
 from zoo.catalog import build_dataset, states_of
 from zoo.core.spaces import Space, build_space
 from zoo.core.symmetries import Images, images
@@ -31,18 +32,24 @@ class Lesson:
     dataset: str | None = None
     """Id of a stored dataset, or the digest of a builtin's options."""
     data_source: dict[str, Any] | None = None
-    """What the data is, where there is some: the digest of its bytes, or a builtin's options."""
+    """What the data is, where there is some: the digest of its bytes, or a builtin's options; or the digest of the
+    teacher's weights."""
 
 
 def prepared_lesson(context: JobContext, spec: TrainJobSpec, device: torch.device) -> Lesson:
     """The problem that ``spec`` describes, its data read and checked.
 
     Raises:
-        InvalidValueError: the data does not fit, is too small, or is one configuration over and over.
-        NotFoundError: the dataset has been deleted.
+        InvalidValueError: the data does not fit, is too small, or is one configuration over and over; or the teacher
+            does not fit.
+        NotFoundError: the dataset, or the teacher, has been deleted.
     """
     state_at = None if spec.target is None else states_of(spec.target)
     state = None if state_at is None else state_at({})
+    if spec.teacher is not None:
+        teacher, space, record = known_density(context, spec, spec.teacher, device)
+        problem = Problem(state, state_at=state_at, teacher=teacher)
+        return Lesson(problem, space, data_source={"teacher": record.digest})
     found = None if spec.data is None else _read(context, spec)
     data = None if found is None else _split(found[0], spec, device)
     if found is not None:

@@ -22,6 +22,7 @@ from workers.kinds.solution import solved_version
 from zoo.catalog import build, build_objective
 from zoo.core.spaces import Space
 from zoo.specs.errors import NumericalError
+from zoo.training.gradient_choice import GradientChoice
 from zoo.training.problem import Trainable
 from zoo.training.state import StepInfo, TrainState, state_metadata, state_tensors
 from zoo.training.trainer import Trainer, take_best_weights, train
@@ -29,6 +30,7 @@ from zoo.training.trainer import Trainer, take_best_weights, train
 LOWERED = 0.1
 """What the learning rate is multiplied by after a divergence, once."""
 
+_VARIANCE = "gradient_variance_"
 _SERIES = ("loss", "effective_sample_fraction", "held_out_nll", "gradient_norm", "learning_rate", "beta")
 
 
@@ -56,7 +58,7 @@ class Train(Kind):
         take_best_weights(final)
         metrics = evaluated(trainer, final.model, spec)
         reporter.say(f"finished at step {final.step} ({final.stop_reason}); evaluation: {json.dumps(metrics)}")
-        metrics |= {"steps": final.step, "seconds": final.seconds}
+        metrics |= {"steps": final.step, "seconds": final.seconds} | _gradient_facts(final.gradient)
         if exact is not None:
             metrics["exact"] = exact.model_dump(mode="json")
         return published(context, spec, final.model.state_dict(), lesson, metrics)
@@ -105,6 +107,20 @@ def _slowed(context: JobContext, good: TrainState, error: NumericalError) -> Tra
     return slowed
 
 
+def _gradient_facts(choice: GradientChoice | None) -> dict[str, Any]:
+    """The gradient that is taken and the variances it was chosen by, in squared nats per squared unit of a weight."""
+    return {} if choice is None else choice.facts
+
+
+def _chosen(choice: GradientChoice) -> str:
+    """A line for the log: which gradient was taken, and why."""
+    seen = ", ".join(
+        f"{value:.3g} by {name!r} at {choice.costs[name]:.2f} times the work"
+        for name, value in choice.variances.items()
+    )
+    return f"step {choice.measured_at}: the variance of a step's gradient is {seen}; {choice.name!r} is taken"
+
+
 def _write_checkpoint(context: JobContext, state: TrainState) -> None:
     context.checkpoints.write(state.step, pack(on_host(state_tensors(state)), state_metadata(state)))
 
@@ -139,8 +155,9 @@ class _Reporter:
             "learning_rate": info.learning_rate,
             "gradient_norm": info.gradient_norm,
             "num_sites": self.space.num_sites,
+            **_gradient_facts(info.gradient),
         } | info.parts
-        if self.spec.target is not None:
+        if self.spec.target is not None and self.spec.teacher is None:
             metrics["beta"] = info.beta
         if info.effective_sample_fraction is not None:
             metrics |= {
@@ -152,6 +169,9 @@ class _Reporter:
         if self._is_at_target(info.beta):
             metrics["exact_beta_f"] = self.exact_beta_f
         points = tuple((name, info.step, metrics[name]) for name in _SERIES if isfinite(metrics.get(name, nan)))
+        if info.gradient is not None and info.gradient.measured_at == info.step - 1:
+            points += tuple((name, info.step, metrics[name]) for name in metrics if name.startswith(_VARIANCE))
+            self.say(_chosen(info.gradient))
         self.context.report(Report(progress=self._progress(info), metrics=metrics, points=points))
 
     def say(self, line: str) -> None:
@@ -161,7 +181,7 @@ class _Reporter:
     def _is_at_target(self, beta: float) -> bool:
         """Whether the training is at the state whose exact value is known: a range of conditions has many."""
         target = self.spec.target
-        known = self.exact_beta_f is not None and target is not None and not self.spec.condition_on.ranges
+        known = self.exact_beta_f is not None and not self.spec.condition_on.ranges and self.spec.teacher is None
         return known and target is not None and beta == target.state_beta
 
     def _progress(self, info: StepInfo) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a training principle is: a scalar loss and its named parts."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float, Num
@@ -51,3 +52,11 @@ class Objective(ABC):
             CapabilityMissingError: the model or the target cannot be trained so.
             InvalidValueError: the batch lacks what the principle learns from.
         """
+
+
+class HasAlternatives(ABC):
+    """An objective whose gradient can be estimated in several ways; which has the least noise, a measurement tells."""
+
+    @abstractmethod
+    def alternatives(self, model: Model) -> Mapping[str, Objective]:
+        """The objective with each gradient that may be chosen for ``model``, the default first; none to choose: {}."""

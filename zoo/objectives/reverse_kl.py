@@ -1,6 +1,6 @@
 """The reverse Kullback-Leibler divergence: the variational free energy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import final
 
 from jaxtyping import Float, Num
@@ -10,7 +10,7 @@ from zoo.core.models import Model
 from zoo.core.random import RandomStream
 from zoo.core.symmetries import Images
 from zoo.models.paths import differentiable
-from zoo.objectives.base import Batch, Loss, Objective
+from zoo.objectives.base import Batch, HasAlternatives, Loss, Objective
 from zoo.objectives.measure_valued import measure_valued_mean
 from zoo.objectives.path_wise import path_wise_mean
 from zoo.objectives.reparametrised import reparametrised_mean
@@ -19,11 +19,14 @@ from zoo.objectives.score_function import control_variate_mean, score_function_m
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.objectives import ReverseKlSpec
 
+THROUGH_SAMPLES = ("reparametrised", "path_wise")
+"""Gradients that move samples, the default first."""
+
 _IMAGE_STREAM = 2**21  # index of the stream from which images are drawn
 
 
 @final
-class ReverseKl(Objective):
+class ReverseKl(Objective, HasAlternatives):
     """<f>_q with f = beta E(x) + ln q(x): KL(q || p) - ln Z, hence an upper bound on beta_f = -ln Z.
 
     The gradient is that of the score function with a baseline, or goes through the samples (``path_wise``); either
@@ -49,7 +52,7 @@ class ReverseKl(Objective):
             msg = "objective 'reverse_kl' averages an energy, and there is no target"
             raise InvalidValueError(msg)
         gradient = self._gradient(model)
-        x, log_prob, path = drawn(model, batch.num_samples, rng, moving=gradient in ("reparametrised", "path_wise"))
+        x, log_prob, path = drawn(model, batch.num_samples, rng, moving=gradient in THROUGH_SAMPLES)
         reduced_energy = batch.states.reduced_energy(x)
         f = reduced_energy + log_prob.detach()
         parts = energy_parts(f, reduced_energy, log_prob.detach(), batch.states)
@@ -68,6 +71,12 @@ class ReverseKl(Objective):
         return Loss(
             value + shift, relative_log_weights(-reduced_energy - log_prob.detach(), batch.states.groups), parts
         )
+
+    def alternatives(self, model: Model) -> Mapping[str, Objective]:
+        """Both gradients through samples, where none is asked for and the model draws in one differentiable pass."""
+        if self.spec.gradient != "auto" or differentiable(model) is None:
+            return {}
+        return {name: ReverseKl(self.spec.model_copy(update={"gradient": name})) for name in THROUGH_SAMPLES}
 
     def _gradient(self, model: Model) -> str:
         """The gradient that is taken: the one asked for, or the one that suits the model."""

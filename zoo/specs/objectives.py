@@ -1,20 +1,21 @@
 """Training principles as a user writes them."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from zoo.specs.base import Spec
+from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.base import TargetSpec
 
-Source = Literal["energy", "data"]
+Source = Literal["energy", "data", "teacher"]
 
 
 class ObjectiveSpec(Spec):
     """A scalar loss.  Subclasses add ``kind`` and its parameters."""
 
     learns_from: ClassVar[tuple[Source, ...]]
-    """What it needs: the energy of a target, data, or both."""
+    """What it needs: the energy of a target, data, both, or the density of a published version."""
     biased: ClassVar[str | None] = None
     """Why the average of its gradient over batches is not the gradient of what it minimises; None where it is."""
 
@@ -37,7 +38,8 @@ class ReverseKlSpec(ObjectiveSpec):
     differentiable pass (flows).  ``path_wise``: through the samples without the derivative of ln q at fixed samples,
     whose average is zero: it vanishes where q = p, costs an inverse pass more for flows, and exists for continuous
     autoregressive models too.  Through the samples the noise is less, but the weights of modes that are far apart are
-    learnt slowly.  ``auto``: ``reparametrised`` for flows, else ``score_function``."""
+    learnt slowly.  ``auto``: for flows the one of these two whose measured variance times its work is the smaller,
+    ``reparametrised`` until that has been measured; for others ``score_function``."""
     baseline: Literal["leave_one_out", "batch_mean", "control_variate", "none"] = "leave_one_out"
     """What the score function is compared with.  ``leave_one_out``: the mean of the other samples.  ``batch_mean``: the
     mean of all, which shrinks the gradient by (n - 1) / n.  ``control_variate``: for each site a linear function of the
@@ -75,6 +77,48 @@ class MixedSpec(ObjectiveSpec):
         return self.reverse_kl.unsupported_reason(target)
 
 
+class TeacherSpec(Spec):
+    """A version whose density is learnt."""
+
+    model: str = Field(min_length=1, max_length=63)
+    """Its model in the registry."""
+    version: (
+        Annotated[int, Field(strict=True, ge=1, lt=2**31)] | Annotated[str, Field(min_length=1, max_length=63)] | None
+    ) = None
+    """Its number or an alias; default: the alias ``production``, else the newest version.  A job keeps the number that
+    it means when the job is submitted."""
+
+
+class DistillationSpec(ObjectiveSpec):
+    """KL(q || p) for the density p of a published version, minimised on the model's own samples.
+
+    It makes a fast model of a good one: an ``iaf``, which samples in one pass, of a ``maf``, which learns from data in
+    one pass.  The energy is not asked for; where there is a target, free energies are evaluated on it at the end.
+    """
+
+    learns_from: ClassVar[tuple[Source, ...]] = ("teacher",)
+
+    kind: Literal["distillation"] = "distillation"
+    teacher: TeacherSpec
+    """The version: any family with an exact density, without conditions, on the space of the target where there is
+    one."""
+    gradient: Literal["auto", "score_function", "reparametrised", "path_wise"] = "auto"
+    """As that of ``reverse_kl``."""
+
+    @property
+    def reverse_kl(self) -> ReverseKlSpec:
+        """The same divergence, as that from a target whose symmetries are not known."""
+        return ReverseKlSpec(gradient=self.gradient, symmetry_penalty=0)
+
+    def unsupported_reason(self, target: TargetSpec) -> str | None:
+        """Gradients that move samples need variables that move."""
+        return _immovable_reason(self.gradient, target)
+
+    def immovable_reason(self, space: SpaceSpec, whose: str) -> str | None:
+        """Why samples on the ``space`` of what is learnt cannot be moved as is asked, or None when they can."""
+        return _immovable(self.gradient, space, whose)
+
+
 class AlphaDivergenceSpec(ObjectiveSpec):
     """ln <(p / q)^alpha>_q / (alpha (alpha - 1)), a divergence of p from q, minimised on the model's own samples."""
 
@@ -106,9 +150,13 @@ class AlphaDivergenceSpec(ObjectiveSpec):
 
 
 def _immovable_reason(gradient: str, target: TargetSpec) -> str | None:
-    if gradient not in {"path_wise", "reparametrised"} or not target.space.is_discrete:
+    return _immovable(gradient, target.space, f"target {target.kind!r}")
+
+
+def _immovable(gradient: str, space: SpaceSpec, whose: str) -> str | None:
+    if gradient not in {"path_wise", "reparametrised"} or not space.is_discrete:
         return None
     return (
-        f"objective.gradient {gradient!r} moves samples along forces, and target {target.kind!r} lives on "
-        f"{target.space.kind}, whose values jump; use 'score_function'"
+        f"objective.gradient {gradient!r} moves samples along forces, and {whose} lives on {space.kind}, whose values "
+        "jump; use 'score_function'"
     )

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int, Num
 from torch import Tensor
 
+from zoo.core.known_densities import KnownDensity
 from zoo.core.models import ConditionalModel, Model
 from zoo.core.random import RandomStream
 from zoo.core.symmetries import Images
@@ -40,7 +41,8 @@ class TrainingData:
 class Problem:
     """A target, data, or both; ``state_at`` gives the target with other values of the parameters in ``condition_on``.
 
-    ``images`` are symmetries that the target has and the model has not.
+    ``images`` are symmetries that the target has and the model has not.  Where there is a ``teacher`` its density is
+    learnt, and the target is only what the model is evaluated on.
     """
 
     state: ThermodynamicState | None = None
@@ -48,13 +50,15 @@ class Problem:
     condition_on: ConditionOn = NO_CONDITION
     state_at: Callable[[Mapping[str, float]], ThermodynamicState] | None = None
     images: Images | None = None
+    teacher: KnownDensity | None = None
 
     def beta(self, annealed: float) -> float:
         """Inverse temperature when ``annealed``, 0 to 1, of the way has been gone: of a range, its largest so far."""
         if self.condition_on.beta is not None:
             low, high = self.condition_on.beta
             return low + (high - low) * annealed
-        return 0.0 if self.state is None else self.state.beta * annealed
+        learnt = self.teacher or self.state
+        return 0.0 if learnt is None else learnt.beta * annealed
 
     def batch(self, model: Trainable, batch_size: int, annealed: float, rng: RandomStream) -> tuple[Model, Batch]:
         """The model with the conditions of one batch, and the batch; both are functions of ``rng``."""
@@ -107,6 +111,8 @@ class Problem:
         return view, Batch(groups * rows, Ensemble(states), images=self.images)
 
     def _annealed_state(self, annealed: float) -> States | None:
+        if self.teacher is not None:
+            return replace(self.teacher, beta=self.teacher.beta * annealed)
         return None if self.state is None else replace(self.state, beta=self.state.beta * annealed)
 
 

@@ -1,6 +1,6 @@
 """What a training knows between two steps, and how that is written down and read back, bit for bit."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -10,6 +10,7 @@ from torch.optim import Adam
 
 from zoo.core.models import ConditionalModel, Model
 from zoo.specs.errors import CorruptArtifactError
+from zoo.training.gradient_choice import GradientChoice
 
 StopReason = Literal["max_steps", "max_seconds", "effective_sample_fraction", "plateau"]
 
@@ -41,7 +42,8 @@ class TrainState:
     ``model`` and ``optimizer`` are changed in place by a step, so an earlier state is spent once a later one exists.
     ``log_weights`` are those of the most recent steps at the same beta, oldest first, float64.  ``kept`` are the
     weights with the lowest negative log-likelihood of held-out data, by name; empty where there is no such data.
-    ``learning_rate_factor`` multiplies the schedule's rate: less than 1 after a divergence.
+    ``learning_rate_factor`` multiplies the schedule's rate: less than 1 after a divergence.  ``gradient`` is the one
+    that was chosen by measurement; None where there is nothing to choose, and before the first step.
     """
 
     model: Model | ConditionalModel
@@ -55,6 +57,7 @@ class TrainState:
     kept: dict[str, Tensor] = field(default_factory=dict)
     stop_reason: StopReason | None = None
     learning_rate_factor: float = 1.0
+    gradient: GradientChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class StepInfo:
     for reverse KL ``variational_beta_f`` with its ``standard_error``, for data ``negative_log_likelihood``.
     ``effective_sample_fraction`` is (sum w)^2 / (N sum w^2) of the last N = ``num_log_weights`` training samples at
     this ``beta``, None where none are drawn.  ``held_out_nll`` is the negative log-likelihood of held-out data in nats
-    when it was last measured.  ``gradient_norm`` is that before clipping.  The last step of a training has a
+    when it was last measured.  ``gradient_norm`` is that before clipping; ``gradient`` the one that the step took and
+    the variances it was chosen by, None where there was nothing to choose.  The last step of a training has a
     ``stop_reason``.
     """
 
@@ -80,6 +84,7 @@ class StepInfo:
     gradient_norm: float
     seconds: float
     stop_reason: StopReason | None
+    gradient: GradientChoice | None = None
 
 
 def state_tensors(state: TrainState) -> dict[str, Tensor]:
@@ -104,6 +109,7 @@ def state_metadata(state: TrainState) -> dict[str, Any]:
         "held_out": [state.held_out.last, state.held_out.lowest, state.held_out.lowest_step],
         "stop_reason": state.stop_reason,
         "learning_rate_factor": state.learning_rate_factor,
+        "gradient": None if state.gradient is None else asdict(state.gradient),
     }
 
 
@@ -134,6 +140,7 @@ def restored(fresh: TrainState, tensors: dict[str, Tensor], metadata: dict[str, 
             kept={key.removeprefix("kept."): value for key, value in tensors.items() if key.startswith("kept.")},
             stop_reason=metadata["stop_reason"],
             learning_rate_factor=metadata.get("learning_rate_factor", 1.0),
+            gradient=GradientChoice(**gradient) if (gradient := metadata.get("gradient")) else None,
         )
     except (KeyError, RuntimeError) as error:
         msg = f"the checkpoint does not belong to this model and training: {error}; start the training anew"

@@ -1,7 +1,7 @@
 """The training loop: (state, random stream) -> (state, info), resumable bit for bit."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Any, final
@@ -13,10 +13,12 @@ from torch.autograd.graph import increment_version
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 
+from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.objectives.base import Loss, Objective
+from zoo.objectives.base import Batch, Loss, Objective
 from zoo.specs.errors import NumericalError
 from zoo.specs.training import TrainingSpec
+from zoo.training.gradient_choice import GradientChoice, Moment, alternatives_of, rechosen
 from zoo.training.problem import Problem, Trainable
 from zoo.training.schedules import annealed_at, learning_rate_at
 from zoo.training.state import HeldOut, Plateau, StepInfo, StopReason, TrainState, restored
@@ -64,7 +66,9 @@ class Trainer:
         annealed = annealed_at(state.step, self.spec)
         beta = self.problem.beta(annealed)
         model, batch = self.problem.batch(state.model, self.spec.batch_size, annealed, rng)
-        loss = self.objective(model, batch, rng)
+        alternatives = alternatives_of(self.objective, model)
+        choice = self._choice(state, alternatives, annealed, rng)
+        loss = (self.objective if choice is None else alternatives[choice.name])(model, batch, rng)
         gradient_norm = self._gradient(state, loss.value)
         log_weights = _recent(state, loss.log_weights, beta)
         numbers = _on_host(loss, log_weights, gradient_norm)
@@ -76,6 +80,7 @@ class Trainer:
             log_weights=log_weights,
             log_weights_beta=beta,
             plateau=self._plateau(state, numbers["loss"]),
+            gradient=choice,
         )
         after = replace(after, seconds=state.seconds + self.clock() - started)
         fraction = numbers.get("effective_sample_fraction")
@@ -94,6 +99,7 @@ class Trainer:
             gradient_norm=numbers["gradient_norm"],
             seconds=after.seconds,
             stop_reason=after.stop_reason,
+            gradient=choice,
         )
         return after, info
 
@@ -111,6 +117,20 @@ class Trainer:
                 view, rows = self.problem.held_out(model, begin, begin + HELD_OUT_ROWS)
                 parts.append(-view.log_prob(rows))
         return torch.cat(parts)
+
+    def _choice(
+        self, state: TrainState, alternatives: Mapping[str, Objective], annealed: float, rng: RandomStream
+    ) -> GradientChoice | None:
+        """The gradient that this step takes, measured anew where that is due; None where there is none to choose."""
+        if not alternatives:
+            return None
+
+        def draw(stream: RandomStream) -> tuple[Model, Batch]:
+            return self.problem.batch(state.model, self.spec.batch_size, annealed, stream)
+
+        before = state.gradient or GradientChoice(next(iter(alternatives)))
+        spec, step = self.spec, state.step
+        return rechosen(before, alternatives, draw, rng, Moment(step, step - spec.anneal_steps, spec.max_steps - step))
 
     def _judged(self, state: TrainState) -> TrainState:
         """The state with the likelihood of held-out data measured where it is due, and the best weights kept."""
