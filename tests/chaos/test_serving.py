@@ -67,7 +67,7 @@ def redis_server() -> Iterator[RedisServer]:
 def stack(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[RunningStack]:
     """Two engines of one thread each, and three small models."""
     running = RunningStack(
-        tmp_path_factory.mktemp("serving"), redis_url=redis_server.url, engines="2", max_backlog_seconds="8"
+        tmp_path_factory.mktemp("serving"), redis_url=redis_server.url, engines="2", max_backlog_seconds="60"
     )
     with running.client() as client:
         for name, job in MODELS.items():
@@ -172,7 +172,7 @@ def test_clients_that_leave_take_their_work_with_them(stack: RunningStack, redis
         answered: list[int] = []
         started = time.monotonic()
         list(pool.map(leave, range(number)))
-    assert len(answered) < number / 8, answered
+    assert len(answered) < number / 4, "some may be refused, most are let in"
     with redis_server.client() as redis:
         assert becomes_empty(redis, 5), "a tile takes less than two seconds"
     assert time.monotonic() - started < (120 if FULL else 40), "each would take a second and more"
