@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.acceptance import FEW, MANY, SAMPLE_DOMAIN, Outcome, judged, one_model, reference, sampled, trained
 from zoo.catalog import build_chains
-from zoo.core.models import Model
+from zoo.core.models import ConditionalModel, Model
 from zoo.core.random import RandomStream
 from zoo.core.spaces import DiscreteSpace
 from zoo.core.targets import ThermodynamicState
@@ -62,7 +62,7 @@ def row_4(seed: int) -> Iterator[Outcome]:
     """One MADE for all temperatures of the 8x8 Ising model."""
     model = MadeSpec(width=512, symmetry="z2", condition_on=ConditionOn(beta=(0.2, 1.0)))
     run = trained(IsingSpec(shape=(8, 8)), model, TrainingSpec(batch_size=1024, max_steps=4000, seed=seed))
-    if isinstance(run.model, Model):
+    if not isinstance(run.model, ConditionalModel):
         msg = "a conditional model was expected"
         raise TypeError(msg)
     for beta in np.linspace(0.2, 1.0, 9):

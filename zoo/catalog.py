@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from zoo.specs.datasets import BarsAndStripesDataSpec, BitstringsDataSpec, BuiltinSpec, DigitsSpec, LabelledSamples
 from zoo.specs.errors import InvalidValueError
+from zoo.specs.models.augmented_flow import AugmentedFlowSpec
 from zoo.specs.models.base import ModelSpec
 from zoo.specs.models.bethe import BetheSpec
 from zoo.specs.models.continuous_autoregressive import ContinuousAutoregressiveSpec
@@ -26,6 +27,7 @@ from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
 from zoo.specs.models.spline_flow import SplineFlowSpec
+from zoo.specs.models.stochastic_flow import StochasticFlowSpec
 from zoo.specs.models.transformer import TransformerSpec
 from zoo.specs.objectives import (
     AlphaDivergenceSpec,
@@ -68,7 +70,7 @@ from zoo.specs.targets.u1_gauge import U1GaugeSpec
 from zoo.specs.targets.xy import XYSpec
 
 if TYPE_CHECKING:
-    from zoo.core.models import ConditionalModel, Model
+    from zoo.core.models import ConditionalModel, Model, TargetedModel, Weighable
     from zoo.core.self_consistency import SelfConsistent
     from zoo.core.spaces import Space
     from zoo.core.targets import Target, ThermodynamicState
@@ -115,12 +117,18 @@ MODELS: dict[type[ModelSpec], str] = {
     DiscreteFlowSpec: "zoo.models.discrete_flow:DiscreteFlow",
 }
 
+PATHS: dict[type[ModelSpec], str] = {
+    StochasticFlowSpec: "zoo.models.stochastic_flow:StochasticFlow",
+    AugmentedFlowSpec: "zoo.models.augmented_flow:AugmentedFlow",
+}
+"""Families whose samples come with further random variables: they have exact weights, and no likelihood."""
+
 APPROXIMATIONS: dict[type[ModelSpec], str] = {
     BetheSpec: "zoo.models.bethe:Bethe",
 }
 """Families that have a free energy and no distribution."""
 
-FAMILIES: dict[type[ModelSpec], str] = MODELS | APPROXIMATIONS
+FAMILIES: dict[type[ModelSpec], str] = MODELS | PATHS | APPROXIMATIONS
 """All that a user can ask for."""
 
 EQUATIONS: dict[type[ModelSpec], str] = {
@@ -215,8 +223,9 @@ def build(spec: ModelSpec, space: "Space", seed: int) -> "Model | ConditionalMod
     Raises:
         InvalidValueError: the family cannot live on this space, or is no distribution.
     """
-    if type(spec) in APPROXIMATIONS:
-        msg = f"family {spec.family!r} is an approximation of the free energy, and no distribution"
+    if type(spec) not in MODELS:
+        what = "an approximation of the free energy" if type(spec) in APPROXIMATIONS else "a way to a target"
+        msg = f"family {spec.family!r} is {what}, and no distribution"
         raise InvalidValueError(msg)
     native = spec.native_space(space.spec)
     inner = space if native == space.spec else _load("zoo.core.spaces:build_space")(native)
@@ -225,6 +234,18 @@ def build(spec: ModelSpec, space: "Space", seed: int) -> "Model | ConditionalMod
         built = _load("zoo.models.assembly:assembled")(built, spec, space)
     model: Model | ConditionalModel = built
     return model
+
+
+def build_trainable(spec: ModelSpec, space: "Space", seed: int) -> "Weighable | ConditionalModel | TargetedModel":
+    """What ``build`` makes, or a model that has weights of its samples alone, of one target or whatever it is taken to.
+
+    Raises:
+        InvalidValueError: the family cannot live on this space, or is neither.
+    """
+    if type(spec) in PATHS:
+        path: Weighable | TargetedModel = _load(PATHS[type(spec)])(spec, space, seed)
+        return path
+    return build(spec, space, seed)
 
 
 def build_equations(spec: FixedPointSpec) -> "SelfConsistent":

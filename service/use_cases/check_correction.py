@@ -32,6 +32,8 @@ def check_correction(record: VersionRecord, correction: Correction) -> None:
         raise CapabilityMissingError(msg)
     has = capabilities_of(record)
     family = record.model_spec["family"]
+    if has.weighs_paths and correction != "latent_hmc":
+        return
     if has.log_likelihood != "exact" or not has.sampling.startswith("direct"):
         msg = (
             f"correction {correction!r} needs samples with an exact density, and family {family!r} of {which} has "

@@ -13,8 +13,16 @@ from models_registry.versions import VersionRecord
 from service.context import Context
 from service.limits import check_samples
 from service.use_cases.check_correction import check_correction
-from service.use_cases.resolve import Condition, resolve_condition, resolve_version, space_of, target_of
+from service.use_cases.resolve import (
+    Condition,
+    capabilities_of,
+    resolve_condition,
+    resolve_version,
+    space_of,
+    target_of,
+)
 from service.wishes import want_no_cache
+from zoo.specs.errors import CapabilityMissingError
 from zoo.specs.requests import MAX_SEED, SampleRequest
 
 Part = dict[str, Any]
@@ -58,6 +66,12 @@ async def stream_samples(
     condition = resolve_condition(record, request.asked)
     if "energy" in request.include:
         target_of(record)
+    if "log_prob" in request.include and capabilities_of(record).log_likelihood == "none":
+        msg = (
+            f"family {record.model_spec['family']!r} has no likelihood to include; leave 'log_prob' out, and take "
+            "correction 'importance' for weights"
+        )
+        raise CapabilityMissingError(msg)
     check_correction(record, request.correction)
     check_samples(request.n, space_of(record), context.settings)
     seed = seed_or_new(request.seed)

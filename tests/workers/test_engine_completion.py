@@ -54,7 +54,7 @@ def complete(engine: Engine, mask: Array, samples: Array = GIVEN, **changed: obj
 
 def log_marginals(engine: Engine, family: str, mask: Array, samples: Array) -> Array:
     """ln q of the known part by summing over all 2^8 values of the other half."""
-    model = engine.models.get(family, 1).model({})
+    model = engine.models.get(family, 1).density({})
     rest = np.array(list(product((-1, 1), repeat=int((~mask).sum()))), dtype=np.int8)
     sums = []
     for sample in samples:
@@ -106,7 +106,7 @@ def test_everything_known_is_its_own_completion_and_nothing_known_is_a_sample(en
     whole = complete(engine, np.ones((4, 4), dtype=bool))
     assert whole["exact"]
     assert (whole["samples"] == GIVEN[:, None]).all()
-    model = engine.models.get("made", 1).model({})
+    model = engine.models.get("made", 1).density({})
     with torch.no_grad():
         assert np.allclose(whole["log_marginal"], model.log_prob(torch.from_numpy(GIVEN)), atol=1e-12)
     nothing = complete(engine, np.zeros((4, 4), dtype=bool))

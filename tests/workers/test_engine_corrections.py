@@ -84,7 +84,7 @@ def test_what_comes_with_the_states_belongs_to_them(engine: Engine, model: str, 
     warm.state({}).target.space.validate(x)
     with torch.inference_mode():
         np.testing.assert_allclose(found["energy"], warm.state({}).target.energy(x).numpy(), rtol=1e-12)
-        np.testing.assert_allclose(found["log_prob"], warm.model({}).log_prob(x).numpy(), atol=1e-4)
+        np.testing.assert_allclose(found["log_prob"], warm.density({}).log_prob(x).numpy(), atol=1e-4)
     assert len(x) == len(found["energy"]) == 130
     if correction == "metropolis":
         assert set(ask(engine, model, correction, 3, 3)) == {"samples", "diagnostics"}

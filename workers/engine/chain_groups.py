@@ -11,7 +11,7 @@ from jaxtyping import Float64, Num
 from torch import Tensor
 
 from workers.engine.models import WarmModel
-from zoo.core.models import Model
+from zoo.core.models import Weighable, density_of
 from zoo.core.random import RandomStream
 from zoo.core.targets import ThermodynamicState
 from zoo.core.tiles import largest_tile
@@ -27,7 +27,7 @@ class ChainQuestion:
     """Which chains are asked for: proposals or a flow of ``model``, and the stationary distribution ``state``."""
 
     warm: WarmModel
-    model: Model
+    model: Weighable
     state: ThermodynamicState
     correction: Correction
     num_samples: int
@@ -109,7 +109,7 @@ class MovingGroup(ChainGroup):
 
     def __init__(self, asked: ChainQuestion, rng: RandomStream) -> None:
         chains, rule = asked.plan.chains, CHAIN_RULES[asked.correction]
-        self._chains = LatentHmc(LATENT_HMC, asked.model, asked.state)
+        self._chains = LatentHmc(LATENT_HMC, density_of(asked.model), asked.state)
         self._state = self._chains.init(chains, rng)
         self._steps = max(1, int(_BLOCK_NANOSECONDS // (asked.warm.nanoseconds * chains * rule.rows_per_step)))
 

@@ -80,7 +80,7 @@ def complete(engine: "Engine", payload: Part) -> Iterator[Part]:
 def _asked(engine: "Engine", payload: Part) -> _Asked:
     warm = engine.models.get(payload["model"], payload["version"])
     known, mask = (torch.tensor(payload[name], device=engine.device) for name in ("samples", "mask"))
-    model = warm.model(payload.get("condition", {}))
+    model = warm.density(payload.get("condition", {}))
     return _Asked(model, known, mask, payload["n"], RandomStream(payload["seed"]), largest_tile(warm.nanoseconds))
 
 

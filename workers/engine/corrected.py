@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from workers.engine.chain_groups import GROUPS, Block, ChainGroup, ChainQuestion
 from workers.engine.tiled import Sample
+from zoo.core.models import density_of
 from zoo.core.random import RandomStream
 from zoo.estimators.chains import MAX_R_HAT, chain_average, r_hat
 from zoo.estimators.weights import MIN_EFFECTIVE_SAMPLES, doubts_of_weights, effective_sample_size, pareto_k
@@ -159,7 +160,7 @@ def _kept(asked: ChainQuestion, include: list[str], block: Block, steps: slice) 
         return {}
     if "log_prob" in include:
         known = block.log_probs
-        rows["log_prob"] = asked.model.log_prob(x) if known is None else known[steps].flatten()
+        rows["log_prob"] = density_of(asked.model).log_prob(x) if known is None else known[steps].flatten()
     if "energy" in include:
         rows["energy"] = energies
     return {name: array.cpu().numpy() for name, array in rows.items()}

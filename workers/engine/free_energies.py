@@ -107,7 +107,7 @@ def _draw(warm: WarmModel, condition: Condition, n: int, rng: RandomStream, draw
     """The number of samples drawn so far, after each tile; ``drawn`` collects what they weigh."""
     model, state = warm.model(condition), warm.state(condition)
     for tile in warm.tiles(n):
-        x, log_prob = model.sample_and_log_prob(tile.rows, rng.at(tile.start))
+        x, log_prob = model.sample_and_log_ratio(tile.rows, rng.at(tile.start))
         reduced = state.reduced_energy(x)
         drawn.log_weights.append((-reduced - log_prob)[: tile.used].cpu().numpy())
         drawn.reduced_energies.append(reduced[: tile.used].cpu().numpy())

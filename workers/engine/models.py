@@ -14,8 +14,8 @@ from models_registry.artifacts import unpack
 from models_registry.versions import VersionRecord, Versions
 from workers.engine.stacking import Stacking
 from workers.published_weights import load_weights
-from zoo.catalog import APPROXIMATIONS, AnyModel, AnyTarget, build, build_equations, states_of
-from zoo.core.models import Model
+from zoo.catalog import APPROXIMATIONS, AnyModel, AnyTarget, build_equations, build_trainable, states_of
+from zoo.core.models import Model, TargetedModel, Weighable, density_of
 from zoo.core.random import RandomStream
 from zoo.core.self_consistency import FreeEnergyApproximation, Solution, Solving
 from zoo.core.spaces import build_space
@@ -73,7 +73,11 @@ class WarmModel:
         tensors = [] if self.trainable is None else [*self.trainable.parameters(), *self.trainable.buffers()]
         return 2 * sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    def model(self, condition: Condition) -> Model:
+    def density(self, condition: Condition) -> Model:
+        """The model at ``condition``, as one with likelihoods; raises as ``model`` does, and where it has none."""
+        return density_of(self.model(condition))
+
+    def model(self, condition: Condition) -> Weighable:
         """The model at ``condition``, which has a value of each of its conditions; {} for models without.
 
         Raises:
@@ -85,8 +89,10 @@ class WarmModel:
                 f"family {family!r} has no samples and no likelihoods; it can be asked for its free energy, at any beta"
             )
             raise CapabilityMissingError(msg)
-        if isinstance(self.trainable, Model):
+        if isinstance(self.trainable, Weighable):
             return self.trainable
+        if isinstance(self.trainable, TargetedModel):
+            return self.trainable.toward(self.state(condition))
         names = self.trainable.conditions
         if set(names) != set(condition):
             msg = f"the model is conditioned on {', '.join(names)}; values of {', '.join(condition) or 'none'} came"
@@ -214,7 +220,7 @@ class WarmModels:
         if type(spec) in APPROXIMATIONS:
             tensors = {name: torch.tensor(array) for name, array in arrays.items()}
             return WarmModel(record, None, state_at, stacking, _approximation(spec, tensors, record.seed))
-        model = build(spec, space, seed=0)
+        model = build_trainable(spec, space, seed=0)
         load_weights(model, arrays, f"version {record.version} of {record.model!r}")
         model.eval().requires_grad_(requires_grad=False)
         return WarmModel(record, model.to(self._device), state_at, stacking)

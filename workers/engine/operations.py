@@ -14,7 +14,7 @@ from workers.engine.models import WarmModels
 from workers.engine.references import References
 from workers.engine.tiled import LogLikelihood, Piece, Sample, TiledOperation
 from zoo.catalog import AnyTarget, build_target
-from zoo.core.models import Model
+from zoo.core.models import TargetedModel, Weighable
 from zoo.core.random import RandomStream
 from zoo.core.targets import ContinuousTarget, Target
 from zoo.core.tiles import SHARED_ROWS
@@ -84,9 +84,10 @@ def warm(engine: Engine, payload: Part) -> Iterator[Part]:
     A model that is conditioned on something is loaded alone: no values of its conditions were asked for yet.
     """
     model = engine.models.get(payload["model"], payload["version"])
-    if isinstance(model.trainable, Model):
-        model.trainable.sample(SHARED_ROWS, RandomStream(0))
-        model.stacking.try_once(model.trainable, model.nanoseconds)
+    if isinstance(model.trainable, Weighable | TargetedModel):
+        view = model.model({})
+        view.sample(SHARED_ROWS, RandomStream(0))
+        model.stacking.try_once(view, model.nanoseconds)
     yield {"num_bytes": model.num_bytes}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 import torch
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.core.tiles import SHARED_ROWS
 
@@ -23,7 +23,7 @@ class Stacking:
     rows: int = SHARED_ROWS
     tried: bool = False
 
-    def try_once(self, model: Model, nanoseconds: float) -> None:
+    def try_once(self, model: Weighable, nanoseconds: float) -> None:
         """Find out for how many rows samples and likelihoods have the very bits that they have in tiles of 32.
 
         A pass over all sites costs most of what a tile of 32 rows does, whatever the number of its rows.  A matrix
@@ -40,7 +40,7 @@ class Stacking:
                 log.exception("stacks could not be tried")
 
 
-def _largest_equal(model: Model) -> int:
+def _largest_equal(model: Weighable) -> int:
     """The largest number of rows up to which every bit is that of tiles of 32."""
     most, found = STACKS[-1], SHARED_ROWS
     tiles = [_drawn(model, SHARED_ROWS, first) for first in range(0, most, SHARED_ROWS)]
@@ -60,7 +60,8 @@ def stack_of(used: int) -> int:
 
 
 @torch.inference_mode()
-def _drawn(model: Model, rows: int, first: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _drawn(model: Weighable, rows: int, first: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Samples, their log-probabilities on the way, and their log-probabilities by one pass."""
-    x, log_prob = model.sample_and_log_prob(rows, RandomStream(_SEED, first=first))
-    return x, log_prob, model.log_prob(x)
+    rng = RandomStream(_SEED, first=first)
+    x, log_ratio = model.sample_and_log_ratio(rows, rng)
+    return x, log_ratio, model.log_ratio(x, rng)

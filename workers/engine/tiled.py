@@ -88,7 +88,7 @@ class Sample(TiledOperation):
         included = {name for piece in pieces for name in piece.payload["include"]}
         arrays = {}
         if "log_prob" in included:
-            x, log_prob = model.sample_and_log_prob(rows, rng)
+            x, log_prob = model.sample_and_log_ratio(rows, rng)
             arrays["log_prob"] = log_prob.cpu().numpy()
         else:
             x = model.sample(rows, rng)  # the same samples: some families take much longer for their likelihood
@@ -113,7 +113,7 @@ class LogLikelihood(TiledOperation):
         """Rows past the last piece repeat the first row, and are dropped."""
         payload = pieces[0].payload
         warm = engine.models.get(payload["model"], payload["version"])
-        model = warm.model(payload.get("condition", {}))
+        model = warm.density(payload.get("condition", {}))
         if pieces[0].is_shareable:
             warm.stacking.try_once(model, warm.nanoseconds)
         parts = [p.payload["samples"][p.tile.start : p.tile.start + p.tile.used] for p in pieces]

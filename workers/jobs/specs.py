@@ -289,6 +289,8 @@ class TrainJobSpec(JobSpec):
     def _gradient_reason(self) -> str | None:
         """Why the gradient of a reverse Kullback-Leibler divergence is not to be had for this family."""
         reverse_kl = self.reverse_kl
+        if self.model.capabilities.weighs_paths and (reason := self._path_reason()) is not None:
+            return reason
         if reverse_kl is None:
             return None
         if reverse_kl.gradient == "measure_valued" and not isinstance(self.model, MeanFieldSpec):
@@ -302,6 +304,21 @@ class TrainJobSpec(JobSpec):
                 f"{self.model.family!r} is sequential; use 'path_wise'"
             )
         return self._control_variate_reason(reverse_kl)
+
+    def _path_reason(self) -> str | None:
+        """Why a family without a likelihood cannot be trained so."""
+        family, reverse_kl = self.model.family, self.reverse_kl
+        if self.data is not None and self.model.capabilities.trains_from == "energy":
+            return f"family {family!r} goes to a target by its energy and learns from no data; leave 'data' out"
+        if self.principle.kind not in ("reverse_kl", "maximum_likelihood", "mixed"):
+            kind = self.principle.kind
+            return f"objective {kind!r} needs a likelihood, and family {family!r} has none; use 'reverse_kl'"
+        if reverse_kl is not None and reverse_kl.gradient not in ("auto", "reparametrised"):
+            return (
+                f"objective.gradient {reverse_kl.gradient!r} needs a likelihood, and family {family!r} has none; use "
+                "'reparametrised'"
+            )
+        return None
 
     def _control_variate_reason(self, reverse_kl: ReverseKlSpec) -> str | None:
         """Why the baseline that is fitted for each site cannot be, or None when it can or is not asked for."""

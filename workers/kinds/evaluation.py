@@ -16,7 +16,7 @@ from workers.jobs.specs import TrainJobSpec
 from workers.kinds.class_evaluation import class_metrics
 from workers.kinds.forward_check import ForwardSamples
 from zoo.core.known_densities import KnownDensity
-from zoo.core.models import ConditionalModel, Model
+from zoo.core.models import ConditionalModel, Model, TargetedModel, Weighable
 from zoo.core.random import RandomStream
 from zoo.core.targets import States
 from zoo.core.tiles import tile_plan
@@ -47,14 +47,15 @@ def evaluated(trainer: Trainer, model: Trainable, spec: TrainJobSpec) -> dict[st
         metrics |= class_metrics(model, problem.data, spec.condition_on.label or 0)
     if spec.target is None or problem.state_at is None:
         return metrics
-    if not isinstance(model, Model) and not problem.condition_on.ranges:
+    if isinstance(model, ConditionalModel) and not problem.condition_on.ranges:
         return metrics  # conditioned on a class: no one model of the target
     values = spec.target_conditions
     if values:
         metrics["condition"] = values
     checks: list[ForwardCheck] = []
     for at in _checked_conditions(spec):
-        there, state = at_values(model, at), problem.state_at(at)
+        state = problem.state_at(at)
+        there = at_values(model, at, state)
         log_weights = model_log_weights(there, state, spec.training.seed)
         if at == values:
             metrics |= estimates(log_weights)
@@ -75,10 +76,12 @@ def distilled(model: Model, teacher: KnownDensity, seed: int) -> dict[str, Any]:
     }
 
 
-def at_values(model: Trainable, values: Mapping[str, float]) -> Model:
-    """The model at a value of each condition; itself where it has none."""
-    if isinstance(model, Model):
+def at_values(model: Trainable, values: Mapping[str, float], state: States) -> Weighable:
+    """The model at a value of each condition, and of the target; itself where it has none."""
+    if isinstance(model, Weighable):
         return model
+    if isinstance(model, TargetedModel):
+        return model.toward(state)
     row = torch.tensor(
         [[values[name] for name in model.conditions]], dtype=torch.float64, device=next(model.parameters()).device
     )
@@ -105,13 +108,13 @@ def estimates(log_weights: Float64[np.ndarray, " sample"]) -> dict[str, Any]:
     }
 
 
-def model_log_weights(model: Model, state: States, seed: int) -> Float64[np.ndarray, " sample"]:
-    """-beta E - log q of 10,000 samples of the model; log p - log q where the state is a known density p."""
+def model_log_weights(model: Weighable, state: States, seed: int) -> Float64[np.ndarray, " sample"]:
+    """-beta E - log q, or - l, of 10,000 samples of the model; log p - log q where the state is a known density p."""
     rng = RandomStream(seed, _EVALUATION_DOMAIN)
     parts: list[NDArray[np.float64]] = []
     with torch.inference_mode():
         for tile in tile_plan(EVALUATION_SAMPLES):
-            x, log_prob = model.sample_and_log_prob(tile.rows, rng.at(tile.start))
+            x, log_prob = model.sample_and_log_ratio(tile.rows, rng.at(tile.start))
             parts.append((state.unnormalized_log_prob(x) - log_prob)[: tile.used].cpu().numpy())
     return np.concatenate(parts)
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 
 from zoo.catalog import build_chains
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.core.targets import ThermodynamicState
 from zoo.estimators.weights import forward_effective_sample_fraction, unseen_fraction
@@ -30,6 +30,7 @@ _LOCAL = frozenset({"hmc", "metropolis"})
 _TEMPERED = ParallelTemperingSpec(burn_in=300, thin=2)
 """Chains that do; few steps of them, since every one is a step at each of their temperatures."""
 
+_WAYS_BACK = 2**26  # index of the stream of auxiliary variables
 _DOMAIN = 2**40 + 2**39  # beside those of training steps, of the evaluation and of the division of data
 
 
@@ -47,7 +48,7 @@ class ForwardSamples:
     budget_seconds: float = BUDGET_SECONDS
 
     def check(
-        self, model: Model, log_weights: Float64[np.ndarray, " sample"], condition: dict[str, float]
+        self, model: Weighable, log_weights: Float64[np.ndarray, " sample"], condition: dict[str, float]
     ) -> ForwardCheck | None:
         """What the chains say of ``model``, whose own samples have ``log_weights``.
 
@@ -65,7 +66,7 @@ class ForwardSamples:
 
     def _checked(
         self,
-        model: Model,
+        model: Weighable,
         log_weights: Float64[np.ndarray, " sample"],
         condition: dict[str, float],
         sampler: SamplerSpec,
@@ -84,7 +85,7 @@ class ForwardSamples:
             sampler=sampler.kind,
         )
 
-    def _log_weights(self, model: Model, sampler: SamplerSpec) -> Float64[np.ndarray, " sample"]:
+    def _log_weights(self, model: Weighable, sampler: SamplerSpec) -> Float64[np.ndarray, " sample"]:
         """-beta E - log q of the chains' configurations."""
         ends_at = time.monotonic() + self.budget_seconds
 
@@ -100,7 +101,7 @@ class ForwardSamples:
         device = next(model.parameters()).device
         with torch.inference_mode():
             x = torch.cat([draw.configurations for draw in drawn]).to(device)
-            log_prob = model.log_prob(x).cpu()
+            log_prob = model.log_ratio(x, rng.spawn(_WAYS_BACK)).cpu()
         energies = torch.cat([draw.energies for draw in drawn]).cpu()
         return np.asarray((-self.state.beta * energies - log_prob).numpy(), np.float64)
 

@@ -19,7 +19,7 @@ from workers.kinds.evaluation import evaluated
 from workers.kinds.lesson import prepared_lesson
 from workers.kinds.publication import exact_reference, on_host, published
 from workers.kinds.solution import solved_version
-from zoo.catalog import build, build_objective
+from zoo.catalog import build_objective, build_trainable
 from zoo.core.spaces import Space
 from zoo.specs.errors import NumericalError
 from zoo.training.gradient_choice import GradientChoice
@@ -48,7 +48,7 @@ class Train(Kind):
         trainer = Trainer(build_objective(spec.principle), lesson.problem, spec.schedule)
 
         def last_good() -> TrainState:
-            model = build(spec.model, lesson.space, spec.training.seed).to(device)
+            model = build_trainable(spec.model, lesson.space, spec.training.seed).to(device)
             take_first_weights(context, spec, model)
             return _resumed(context, trainer, model) or trainer.init(model)
 

@@ -1,12 +1,15 @@
 """Capabilities of models as types: what a model can do is what it is an instance of."""
 
 from abc import ABC, abstractmethod
+from typing import final
 
 from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 from zoo.core.random import RandomStream
 from zoo.core.spaces import Space
+from zoo.core.targets import States
+from zoo.specs.errors import CapabilityMissingError
 
 
 class Sampler(ABC):
@@ -30,14 +33,78 @@ class Density(ABC):
         """Ln q(x) in nats with respect to the space's base measure, float64, shape (batch,)."""
 
 
-class Model(Sampler, Density, nn.Module):
+class Weighable(Sampler, nn.Module):
+    """A model whose samples can be weighed: it draws x together with auxiliary variables a, such as the way to x.
+
+    With q(x, a), the density of what is drawn, and r(a|x), a normalised one of the auxiliary variables given x,
+
+        l = ln q(x, a) - ln r(a|x),      <exp(-u(x) - l)>_q = Z,      <u(x) + l>_q >= -ln Z,      <exp l>_r(a|x) = q(x),
+
+    so that l is to every estimator what ln q(x) is: log-weights are -u - l, exact for any r, and their spread is that
+    of both x and a.  Without auxiliary variables l is ln q(x).
+
+    Source: Jarzynski, PRL 78, 2690 (1997); Crooks, PRE 60, 2721 (1999).
+    """
+
+    @abstractmethod
+    def sample_and_log_ratio(
+        self, num_samples: int, rng: RandomStream
+    ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
+        """Samples and their l in nats, float64, in one pass; the pair that log-weights are made of."""
+
+    @abstractmethod
+    def log_ratio(self, x: Num[Tensor, "batch *event"], rng: RandomStream) -> Float[Tensor, " batch"]:
+        """L in nats, float64, of given configurations, with auxiliary variables drawn from r(a|x); ln q where none."""
+
+
+class Model(Weighable, Density):
     """Sampler and density in one: what every reweighting needs, trainable by gradient."""
 
     @abstractmethod
     def sample_and_log_prob(
         self, num_samples: int, rng: RandomStream
     ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
-        """Samples and their ln q, in one pass; the pair that log-weights are made of."""
+        """Samples and their ln q, in one pass."""
+
+    @final
+    def sample_and_log_ratio(
+        self, num_samples: int, rng: RandomStream
+    ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
+        """Samples and their ln q."""
+        return self.sample_and_log_prob(num_samples, rng)
+
+    @final
+    def log_ratio(self, x: Num[Tensor, "batch *event"], rng: RandomStream) -> Float[Tensor, " batch"]:
+        """Ln q(x)."""
+        return self.log_prob(x)
+
+
+def density_of(model: Weighable) -> Model:
+    """The model as one that knows ln q(x).
+
+    Raises:
+        CapabilityMissingError: it has weights of its samples alone.
+    """
+    if isinstance(model, Model):
+        return model
+    msg = (
+        "the model has no likelihood: its samples come by random ways, which have weights; ask it for samples with "
+        "correction 'importance', or for free energies"
+    )
+    raise CapabilityMissingError(msg)
+
+
+class TargetedModel(nn.Module, ABC):
+    """A model of whatever target it is taken to: its way to x uses the energy."""
+
+    @property
+    @abstractmethod
+    def space(self) -> Space:
+        """The space of the samples."""
+
+    @abstractmethod
+    def toward(self, state: States) -> Weighable:
+        """The model of this target, of one state."""
 
 
 class ConditionalModel(nn.Module, ABC):

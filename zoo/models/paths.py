@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zoo.core.models import DifferentiableSampler, Model, Reparametrised
+from zoo.core.models import DifferentiableSampler, Reparametrised, Weighable
 from zoo.core.random import RandomStream
 from zoo.models.autoregressive import Autoregressive
 from zoo.models.real_values import ContinuousValues
@@ -15,7 +15,7 @@ from zoo.models.symmetrized import Symmetrized
 _NEGLIGIBLE = 1e-8  # of the largest entry: less than the float32 of the network resolves
 
 
-def reparametrised(model: Model) -> Reparametrised | None:
+def reparametrised(model: Weighable) -> Reparametrised | None:
     """The model as a differentiable map, or None where there is none: discrete variables jump."""
     if isinstance(model, Reparametrised):
         return model
@@ -26,7 +26,7 @@ def reparametrised(model: Model) -> Reparametrised | None:
     return None
 
 
-def differentiable(model: Model) -> DifferentiableSampler | None:
+def differentiable(model: Weighable) -> DifferentiableSampler | None:
     """The model as one that draws in one differentiable pass, or None where it cannot."""
     if isinstance(model, DifferentiableSampler):
         return model

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.models.paths import differentiable
 from zoo.objectives.base import Batch, Loss, Objective
@@ -39,7 +39,7 @@ class AlphaDivergence(Objective):
     def __init__(self, spec: AlphaDivergenceSpec) -> None:
         self.spec = spec
 
-    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+    def __call__(self, model: Weighable, batch: Batch, rng: RandomStream) -> Loss:
         """The loss on ``batch.num_samples`` >= 2 samples for each of ``batch.states``, each with weights of its own.
 
         ``parts``: ``alpha_divergence`` = A estimated with <w> for Z, never negative and too low for few samples, and
@@ -66,7 +66,7 @@ class AlphaDivergence(Objective):
             parts | {"alpha_divergence": divergence},
         )
 
-    def _moves(self, model: Model) -> bool:
+    def _moves(self, model: Weighable) -> bool:
         """Whether the gradient goes along the paths of the samples."""
         if self.spec.gradient == "auto":
             return differentiable(model) is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.core.symmetries import Images
 from zoo.core.targets import States
@@ -45,7 +45,7 @@ class Objective(ABC):
     """A scalar whose minimum is the target."""
 
     @abstractmethod
-    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+    def __call__(self, model: Weighable, batch: Batch, rng: RandomStream) -> Loss:
         """The loss of ``model`` on ``batch``; samples are drawn with ``rng``.
 
         Raises:
@@ -58,5 +58,5 @@ class HasAlternatives(ABC):
     """An objective whose gradient can be estimated in several ways; which has the least noise, a measurement tells."""
 
     @abstractmethod
-    def alternatives(self, model: Model) -> Mapping[str, Objective]:
+    def alternatives(self, model: Weighable) -> Mapping[str, Objective]:
         """The objective with each gradient that may be chosen for ``model``, the default first; none to choose: {}."""

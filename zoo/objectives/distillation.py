@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import final
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.objectives.base import Batch, HasAlternatives, Loss, Objective
 from zoo.objectives.reverse_kl import ReverseKl
@@ -24,7 +24,7 @@ class Distillation(Objective, HasAlternatives):
         self.spec = spec
         self._reverse_kl = ReverseKl(spec.reverse_kl)
 
-    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+    def __call__(self, model: Weighable, batch: Batch, rng: RandomStream) -> Loss:
         """The loss on ``batch.num_samples`` >= 2 samples, with the teacher as ``batch.states``.
 
         ``parts``: ``kl_divergence`` with its ``standard_error``, ``teacher_log_prob`` = <ln p> and ``log_prob`` =
@@ -39,7 +39,7 @@ class Distillation(Objective, HasAlternatives):
         }
         return Loss(loss.value, loss.log_weights, parts)
 
-    def alternatives(self, model: Model) -> Mapping[str, Objective]:
+    def alternatives(self, model: Weighable) -> Mapping[str, Objective]:
         """Those of the reverse Kullback-Leibler divergence."""
         names = self._reverse_kl.alternatives(model)
         return {name: Distillation(self.spec.model_copy(update={"gradient": name})) for name in names}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import final
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.objectives.base import Batch, HasAlternatives, Loss, Objective
 from zoo.objectives.maximum_likelihood import MaximumLikelihood
@@ -24,13 +24,13 @@ class Mixed(Objective, HasAlternatives):
         self._energy = ReverseKl(spec.reverse_kl)
         self._data = MaximumLikelihood(MaximumLikelihoodSpec())
 
-    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+    def __call__(self, model: Weighable, batch: Batch, rng: RandomStream) -> Loss:
         """The weighted sum; ``parts`` of both, and the log-weights of the model's samples."""
         w = self.spec.energy_weight
         energy, data = self._energy(model, batch, rng), self._data(model, batch, rng)
         return Loss(w * energy.value + (1 - w) * data.value, energy.log_weights, energy.parts | data.parts)
 
-    def alternatives(self, model: Model) -> Mapping[str, Objective]:
+    def alternatives(self, model: Weighable) -> Mapping[str, Objective]:
         """Those of the energy's part, each beside the same likelihood."""
         return {
             name: Mixed(

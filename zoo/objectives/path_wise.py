@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from zoo.core.models import density_of
 from zoo.models.paths import reparametrised
 from zoo.objectives.sampled import Sampled
 from zoo.specs.errors import CapabilityMissingError
@@ -51,8 +52,9 @@ def _gradient(sampled: Sampled, weights: Float[Tensor, " batch"]) -> Float64[Ten
     """W grad_x f(x) of each sample."""
     force = sampled.states.reduced_force(sampled.x)
     position = sampled.x.detach().clone().requires_grad_()
-    value = sampled.model.log_prob(position)
+    density = density_of(sampled.model)
+    value = density.log_prob(position)
     if sampled.penalty is not None:
-        value = value + sampled.penalty.weight * (value - sampled.model.log_prob(sampled.penalty.image(position)))
+        value = value + sampled.penalty.weight * (value - density.log_prob(sampled.penalty.image(position)))
     (gradient,) = torch.autograd.grad(value.sum(), position)
     return weights.view(-1, *[1] * (force.ndim - 1)) * (gradient.double() - force)

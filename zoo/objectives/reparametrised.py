@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zoo.core.models import density_of
 from zoo.objectives.sampled import Sampled
 from zoo.specs.errors import CapabilityMissingError
 
@@ -31,7 +32,7 @@ def reparametrised_mean(sampled: Sampled) -> Float[Tensor, ""]:
     force = sampled.states.reduced_force(sampled.x)
     moved = (sampled.path * -force).flatten(1).sum(1) + sampled.log_prob
     if sampled.penalty is not None:
-        image = sampled.model.log_prob(sampled.penalty.image(sampled.path))
+        image = density_of(sampled.model).log_prob(sampled.penalty.image(sampled.path))
         moved = moved + sampled.penalty.weight * (sampled.log_prob - image)
     surrogate = torch.mean(moved)
     return sampled.f.mean() + surrogate - surrogate.detach()

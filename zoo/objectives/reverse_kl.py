@@ -6,7 +6,7 @@ from typing import final
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from zoo.core.models import Model
+from zoo.core.models import Model, Weighable, density_of
 from zoo.core.random import RandomStream
 from zoo.core.symmetries import Images
 from zoo.models.paths import differentiable
@@ -42,7 +42,7 @@ class ReverseKl(Objective, HasAlternatives):
     def __init__(self, spec: ReverseKlSpec) -> None:
         self.spec = spec
 
-    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+    def __call__(self, model: Weighable, batch: Batch, rng: RandomStream) -> Loss:
         """The loss on ``batch.num_samples`` >= 2 samples for each of ``batch.states``.
 
         ``parts``: ``variational_beta_f`` = <f>, its ``standard_error``, ``reduced_energy`` = <beta E>, ``log_prob`` =
@@ -57,10 +57,11 @@ class ReverseKl(Objective, HasAlternatives):
         f = reduced_energy + log_prob.detach()
         parts = energy_parts(f, reduced_energy, log_prob.detach(), batch.states)
         shift: Tensor | float = 0.0
-        penalty = self._penalty(batch, rng)
+        penalty = self._penalty(batch, rng) if isinstance(model, Model) else None
         if penalty is not None:
-            fixed = log_prob if path is None else model.log_prob(x)
-            asymmetry = fixed - model.log_prob(penalty.image(x))
+            density = density_of(model)
+            fixed = log_prob if path is None else density.log_prob(x)
+            asymmetry = fixed - density.log_prob(penalty.image(x))
             parts["symmetry_penalty"] = asymmetry.detach().mean()
             f = f + penalty.weight * asymmetry.detach()
             if gradient != "reparametrised":
@@ -72,13 +73,13 @@ class ReverseKl(Objective, HasAlternatives):
             value + shift, relative_log_weights(-reduced_energy - log_prob.detach(), batch.states.groups), parts
         )
 
-    def alternatives(self, model: Model) -> Mapping[str, Objective]:
+    def alternatives(self, model: Weighable) -> Mapping[str, Objective]:
         """Both gradients through samples, where none is asked for and the model draws in one differentiable pass."""
-        if self.spec.gradient != "auto" or differentiable(model) is None:
+        if self.spec.gradient != "auto" or differentiable(model) is None or not isinstance(model, Model):
             return {}
         return {name: ReverseKl(self.spec.model_copy(update={"gradient": name})) for name in THROUGH_SAMPLES}
 
-    def _gradient(self, model: Model) -> str:
+    def _gradient(self, model: Weighable) -> str:
         """The gradient that is taken: the one asked for, or the one that suits the model."""
         if self.spec.gradient != "auto":
             return self.spec.gradient

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable, density_of
 from zoo.core.random import RandomStream
 from zoo.core.targets import States
 from zoo.models.paths import differentiable
@@ -29,10 +29,10 @@ class Penalty:
 class Sampled:
     """Samples x of a model and f(x) = u(x) + ln q(x), with w (ln q(x) - ln q(g x)) added where there is a penalty.
 
-    ``f`` is float64 and detached; ``log_prob`` = ln q(x) is differentiable in the weights.
+    ``f`` is float64 and detached; ``log_prob`` = ln q(x) is differentiable in the weights.  Of a model without it, l.
     """
 
-    model: Model
+    model: Weighable
     states: States
     x: Num[Tensor, "batch *event"]
     f: Float[Tensor, " batch"]
@@ -42,7 +42,9 @@ class Sampled:
     """The same samples as a differentiable function of the weights, from models that draw so."""
 
 
-def drawn(model: Model, num_samples: int, rng: RandomStream, *, moving: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+def drawn(
+    model: Weighable, num_samples: int, rng: RandomStream, *, moving: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Samples x without gradient, ln q with one, and x as a function of the weights where ``moving`` asks for it.
 
     The last is None for models that do not draw in one differentiable pass.
@@ -50,7 +52,7 @@ def drawn(model: Model, num_samples: int, rng: RandomStream, *, moving: bool) ->
     sampler = differentiable(model) if moving else None
     if sampler is None:
         x = model.sample(num_samples, rng)
-        return x, model.log_prob(x), None
+        return x, density_of(model).log_prob(x), None
     path, log_prob = sampler.differentiable_sample(num_samples, rng)
     return path.detach(), log_prob, path
 

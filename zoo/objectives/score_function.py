@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from zoo.core.models import Model, SequentialDensity
+from zoo.core.models import SequentialDensity, Weighable
 from zoo.specs.errors import CapabilityMissingError, InvalidValueError
 
 Baseline = Literal["leave_one_out", "batch_mean", "control_variate", "none"]
@@ -30,7 +30,7 @@ def score_function_mean(
 
 
 def control_variate_mean(
-    f: Float[Tensor, " batch"], model: Model, x: Num[Tensor, "batch *event"], groups: int
+    f: Float[Tensor, " batch"], model: Weighable, x: Num[Tensor, "batch *event"], groups: int
 ) -> Float[Tensor, ""]:
     """Mean f, whose gradient is < sum_i (f - a_i - c_i l_i) grad ln q(x_i | earlier) >, l_i = ln q(earlier sites).
 

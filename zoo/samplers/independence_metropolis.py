@@ -4,9 +4,11 @@ A proposal x' from q replaces x with probability
 
     min(1, w(x') / w(x)),      ln w(x) = -beta E(x) - ln q(x),
 
-which leaves exp(-beta E) / Z invariant for any q that reaches all of it.  Proposals know nothing of where a chain is,
-so those of many steps are drawn in one batch.  Chains converge as (1 - Z / w_max)^t where w is bounded, and slower than
-any geometric rate where it is not; a mode that q never visits is never found.
+which leaves exp(-beta E) / Z invariant for any q that reaches all of it.  Of a model that reaches x by random ways a,
+with l for ln q, chains of (x, a) have the stationary density exp(-beta E(x)) r(a|x) / Z, and so x has the target's.
+Proposals know nothing of where a chain is, so those of many steps are drawn in one batch.  Chains converge as
+(1 - Z / w_max)^t where w is bounded, and slower than any geometric rate where it is not; a mode that q never visits is
+never found.
 
 Source: Hastings, Biometrika 57, 97 (1970); Mengersen and Tweedie, Ann. Statist. 24, 101 (1996); with flows: Albergo,
 Kanwar, Shanahan, Phys. Rev. D 100, 034515 (2019).
@@ -20,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Num
 from torch import Tensor
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable, density_of
 from zoo.core.random import RandomStream
 from zoo.core.targets import Target
 from zoo.samplers.base import Beta, Chains, StepInfo
@@ -53,19 +55,19 @@ class Walk:
 class IndependenceMetropolis(Chains[Weighed]):
     """Markov chains whose proposals are independent samples of ``model``."""
 
-    def __init__(self, model: Model, target: Target, beta: Beta) -> None:
+    def __init__(self, model: Weighable, target: Target, beta: Beta) -> None:
         super().__init__(target, beta)
         self.model = model
 
     def init(self, num_chains: int, rng: RandomStream) -> Weighed:
         """Chains at independent samples of the model."""
         check_num_chains(self.beta, num_chains)
-        return self._weighed(*self.model.sample_and_log_prob(num_chains, rng))
+        return self._weighed(*self.model.sample_and_log_ratio(num_chains, rng))
 
     def state_at(self, configurations: Num[Tensor, "chain *event"]) -> Weighed:
         """Chains that start from given ``configurations``."""
         check_num_chains(self.beta, len(configurations))
-        return self._weighed(configurations, self.model.log_prob(configurations))
+        return self._weighed(configurations, density_of(self.model).log_prob(configurations))
 
     def step(self, state: Weighed, rng: RandomStream) -> tuple[Weighed, StepInfo]:
         """One proposal for each chain."""
@@ -76,7 +78,7 @@ class IndependenceMetropolis(Chains[Weighed]):
         """``num_steps`` steps of every chain with the numbers of ``rng``, their proposals drawn in one batch."""
         chains = len(state.energies)
         rows, device = num_steps * chains, state.energies.device
-        proposed = self._weighed(*self.model.sample_and_log_prob(rows, rng.spawn(_PROPOSALS)))
+        proposed = self._weighed(*self.model.sample_and_log_ratio(rows, rng.spawn(_PROPOSALS)))
         uniforms = rng.spawn(_ACCEPTANCE).uniforms(rows, 1, device).view(num_steps, chains)
         accepted = accepted_steps(state.log_weights, proposed.log_weights.view(num_steps, chains), uniforms)
         # row 0 is where the chains are, row t + 1 the proposals of step t: a chain is at the last one that it accepted

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.objectives.base import Batch, HasAlternatives, Objective
 
@@ -25,7 +25,7 @@ _PER_OPERATION, _PER_NUMBER = 4.0, 0.001  # microseconds of one CPU core
 _ALLOCATIONS = frozenset({torch.ops.aten.empty.memory_format, torch.ops.aten.empty_strided.default})
 """Not work; and networks keep memory, so that their number depends on what was computed before in this process."""
 
-Draw = Callable[[RandomStream], tuple[Model, Batch]]
+Draw = Callable[[RandomStream], tuple[Weighable, Batch]]
 """The model with the conditions of one minibatch, and the minibatch, as functions of a stream."""
 
 
@@ -82,7 +82,7 @@ class Moment:
         return self.passed >= half and (self.passed - half) % interval == 0 and self.left >= interval - half
 
 
-def alternatives_of(objective: Objective, model: Model) -> Mapping[str, Objective]:
+def alternatives_of(objective: Objective, model: Weighable) -> Mapping[str, Objective]:
     """The objective with each of the gradients that can be chosen for ``model``; none where nothing can."""
     return objective.alternatives(model) if isinstance(objective, HasAlternatives) else {}
 

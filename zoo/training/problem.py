@@ -9,14 +9,14 @@ from jaxtyping import Int, Num
 from torch import Tensor
 
 from zoo.core.known_densities import KnownDensity
-from zoo.core.models import ConditionalModel, Model
+from zoo.core.models import ConditionalModel, TargetedModel, Weighable
 from zoo.core.random import RandomStream
 from zoo.core.symmetries import Images
 from zoo.core.targets import Ensemble, States, ThermodynamicState
 from zoo.objectives.base import Batch
 from zoo.specs.models.conditions import NO_CONDITION, ConditionOn
 
-Trainable = Model | ConditionalModel
+Trainable = Weighable | ConditionalModel | TargetedModel
 
 MAX_STATES = 16
 """Most values of the conditions in one batch."""
@@ -60,39 +60,40 @@ class Problem:
         learnt = self.teacher or self.state
         return 0.0 if learnt is None else learnt.beta * annealed
 
-    def batch(self, model: Trainable, batch_size: int, annealed: float, rng: RandomStream) -> tuple[Model, Batch]:
+    def batch(self, model: Trainable, batch_size: int, annealed: float, rng: RandomStream) -> tuple[Weighable, Batch]:
         """The model with the conditions of one batch, and the batch; both are functions of ``rng``."""
         if self.data is not None:
             return self._data_batch(model, self.data, batch_size, annealed, rng)
         if self.condition_on.ranges:
             return self._conditional_batch(model, batch_size, annealed, rng)
-        return _unconditional(model), Batch(batch_size, self._annealed_state(annealed), images=self.images)
+        state = self._annealed_state(annealed)
+        return _unconditional(model, state), Batch(batch_size, state, images=self.images)
 
-    def held_out(self, model: Trainable, begin: int, end: int) -> tuple[Model, Num[Tensor, "row *event"]]:
+    def held_out(self, model: Trainable, begin: int, end: int) -> tuple[Weighable, Num[Tensor, "row *event"]]:
         """The model with the conditions of held-out rows ``begin`` to ``end``, and those rows."""
         if self.data is None:
             msg = "there is no data"
             raise ValueError(msg)
         rows = self.data.held_out[begin:end]
-        if self.data.held_out_labels is None or isinstance(model, Model):
-            return _unconditional(model), rows
+        if self.data.held_out_labels is None or not isinstance(model, ConditionalModel):
+            return _plain(model), rows
         return model.at(self.data.held_out_labels[begin:end, None]), rows
 
     def _data_batch(
         self, model: Trainable, data: TrainingData, batch_size: int, annealed: float, rng: RandomStream
-    ) -> tuple[Model, Batch]:
+    ) -> tuple[Weighable, Batch]:
         uniforms = rng.spawn(_ROW_STREAM).uniforms(batch_size, 1, data.samples.device)[:, 0].double()
         rows = (uniforms * len(data.samples)).long()
         batch = Batch(batch_size, self._annealed_state(annealed), data.samples[rows], self.images)
-        if data.labels is None or isinstance(model, Model):
-            return _unconditional(model), batch
+        if data.labels is None or not isinstance(model, ConditionalModel):
+            return _plain(model), batch
         return model.at(data.labels[rows, None]), batch
 
     def _conditional_batch(
         self, model: Trainable, batch_size: int, annealed: float, rng: RandomStream
-    ) -> tuple[Model, Batch]:
+    ) -> tuple[Weighable, Batch]:
         """Values drawn evenly from as many equal parts of each range as there are states in the batch."""
-        if isinstance(model, Model) or self.state_at is None:
+        if not isinstance(model, ConditionalModel) or self.state_at is None:
             msg = "a range of conditions needs a conditional model and the target at every value"
             raise TypeError(msg)
         groups = max(1, min(MAX_STATES, batch_size // MIN_ROWS_PER_STATE))
@@ -116,8 +117,17 @@ class Problem:
         return None if self.state is None else replace(self.state, beta=self.state.beta * annealed)
 
 
-def _unconditional(model: Trainable) -> Model:
-    if isinstance(model, Model):
+def _plain(model: Trainable) -> Weighable:
+    if isinstance(model, Weighable):
         return model
+    if isinstance(model, TargetedModel):
+        msg = "the model has no likelihood, and data say nothing else of it"
+        raise TypeError(msg)
     msg = f"the model is conditioned on {', '.join(model.conditions)}, and the data and target say nothing of them"
     raise TypeError(msg)
+
+
+def _unconditional(model: Trainable, state: States | None) -> Weighable:
+    if isinstance(model, TargetedModel) and state is not None:
+        return model.toward(state)
+    return _plain(model)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Adam
 
-from zoo.core.models import ConditionalModel, Model
+from zoo.core.models import ConditionalModel, TargetedModel, Weighable
 from zoo.specs.errors import CorruptArtifactError
 from zoo.training.gradient_choice import GradientChoice
 
@@ -46,7 +46,7 @@ class TrainState:
     that was chosen by measurement; None where there is nothing to choose, and before the first step.
     """
 
-    model: Model | ConditionalModel
+    model: Weighable | ConditionalModel | TargetedModel
     optimizer: Adam
     log_weights: Float[Tensor, " recent"]
     log_weights_beta: float = 0.0

@@ -13,7 +13,7 @@ from torch.autograd.graph import increment_version
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 
-from zoo.core.models import Model
+from zoo.core.models import Weighable
 from zoo.core.random import RandomStream
 from zoo.objectives.base import Batch, Loss, Objective
 from zoo.specs.errors import NumericalError
@@ -26,6 +26,7 @@ from zoo.training.state import HeldOut, Plateau, StepInfo, StopReason, TrainStat
 WINDOW_SAMPLES = 10_000
 """Training samples that an effective sample fraction is measured on before anything is decided by it."""
 
+_HELD_OUT_DOMAIN = 2**42  # apart from those of training steps
 HELD_OUT_ROWS = 1024
 """Configurations whose likelihood is evaluated at once."""
 
@@ -109,13 +110,13 @@ class Trainer:
         return self.problem.data is not None and self.problem.state is None and len(self.problem.data.held_out) > 0
 
     def held_out_nll(self, model: Trainable) -> Float64[Tensor, " sample"]:
-        """-ln q of each held-out configuration, in nats."""
+        """-ln q of each held-out configuration, in nats; -l of models without a likelihood, the same each time."""
         count = 0 if self.problem.data is None else len(self.problem.data.held_out)
         parts = []
         with torch.no_grad():
             for begin in range(0, count, HELD_OUT_ROWS):
                 view, rows = self.problem.held_out(model, begin, begin + HELD_OUT_ROWS)
-                parts.append(-view.log_prob(rows))
+                parts.append(-view.log_ratio(rows, RandomStream(self.spec.seed, _HELD_OUT_DOMAIN, begin)))
         return torch.cat(parts)
 
     def _choice(
@@ -125,7 +126,7 @@ class Trainer:
         if not alternatives:
             return None
 
-        def draw(stream: RandomStream) -> tuple[Model, Batch]:
+        def draw(stream: RandomStream) -> tuple[Weighable, Batch]:
             return self.problem.batch(state.model, self.spec.batch_size, annealed, stream)
 
         before = state.gradient or GradientChoice(next(iter(alternatives)))

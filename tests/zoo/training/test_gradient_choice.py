@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tests.zoo.objectives.exact_gradients import flat_gradient
 from zoo.catalog import build_model, build_objective, build_target
-from zoo.core.models import Model
+from zoo.core.models import Model, Weighable
 from zoo.core.random import RandomStream
 from zoo.core.targets import ThermodynamicState
 from zoo.objectives.base import Batch, HasAlternatives, Loss, Objective
@@ -75,12 +75,12 @@ def far() -> Model:
     return flow(FLOW.model_copy(update={"scale": 10.0}))
 
 
-def drawing(model: Model) -> Callable[[RandomStream], tuple[Model, Batch]]:
+def drawing(model: Weighable) -> Callable[[RandomStream], tuple[Weighable, Batch]]:
     return lambda _: (model, Batch(BATCH_SIZE, STATE))
 
 
 @cache
-def independent_variance(model: Model, gradient: str) -> float:
+def independent_variance(model: Weighable, gradient: str) -> float:
     """The squared norm of the noise of one step's gradient, by 400 steps that nobody else draws."""
     objective = build_objective(ReverseKlSpec(gradient=gradient, symmetry_penalty=0))
     batch = Batch(BATCH_SIZE, STATE)
@@ -155,7 +155,7 @@ class Counted(Objective):
     def __init__(self, work: int, tally: list[int]) -> None:
         self.work, self.tally = work, tally
 
-    def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+    def __call__(self, model: Weighable, batch: Batch, rng: RandomStream) -> Loss:
         self.tally.append(self.work)
         value: Tensor = torch.stack([p.sum() for p in model.parameters()]).sum() * rng.uniforms(1, 1).sum()
         for _ in range(100 * self.work):
@@ -259,7 +259,7 @@ def test_forgetting_what_was_chosen_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_variance_that_is_not_finite_changes_nothing() -> None:
     class Broken(Objective):
-        def __call__(self, model: Model, batch: Batch, rng: RandomStream) -> Loss:
+        def __call__(self, model: Weighable, batch: Batch, rng: RandomStream) -> Loss:
             value = sum(p.sum() for p in model.parameters()) * torch.tensor(torch.inf)
             assert isinstance(value, Tensor)
             return Loss(value, torch.zeros(0), {})

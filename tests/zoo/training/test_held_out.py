@@ -16,7 +16,7 @@ from zoo.specs.models.made import MadeSpec
 from zoo.specs.objectives import MaximumLikelihoodSpec
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.training import TrainingSpec
-from zoo.training.problem import Problem, TrainingData
+from zoo.training.problem import Problem, Trainable, TrainingData
 from zoo.training.state import StepInfo, TrainState, state_metadata, state_tensors
 from zoo.training.trainer import Trainer, take_best_weights, train
 
@@ -51,7 +51,7 @@ def run(trainer: Trainer, state: TrainState, steps: int) -> tuple[TrainState, li
     return state, infos
 
 
-def nll(trainer: Trainer, model: Model | ConditionalModel) -> float:
+def nll(trainer: Trainer, model: Trainable) -> float:
     return float(trainer.held_out_nll(model).mean())
 
 

@@ -17,6 +17,8 @@ class Capabilities(Spec):
     sampling: Literal["direct-parallel", "direct-sequential", "markov-chain", "none"]
     log_likelihood: Literal["exact", "lower-bound", "estimate", "none"]
     trains_from: Literal["data", "energy", "both"]
+    weighs_paths: bool = False
+    """Whether samples come by random ways whose weights are exact, where their likelihood is not known."""
     conditional_completion: bool
     encode: bool
 
