@@ -31,13 +31,13 @@ class Rounded:
         self._model, self._rows = model, rows
         self.calls = 0
 
-    def sample_and_log_prob(self, rows: int, rng: RandomStream) -> tuple[Tensor, Tensor]:
+    def sample_and_log_ratio(self, rows: int, rng: RandomStream) -> tuple[Tensor, Tensor]:
         self.calls += 1
-        x, log_prob = self._model.sample_and_log_prob(rows, rng)
-        return x, log_prob * (1 + 2e-16 * 4 * (rows > self._rows))
+        x, log_ratio = self._model.sample_and_log_ratio(rows, rng)
+        return x, log_ratio * (1 + 2e-16 * 4 * (rows > self._rows))
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self._model.log_prob(x)
+    def log_ratio(self, x: Tensor, rng: RandomStream) -> Tensor:
+        return self._model.log_ratio(x, rng)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -71,13 +71,16 @@ def test_it_is_tried_once_and_not_where_rows_take_long() -> None:
 
 def test_a_fault_while_it_is_tried_changes_nothing() -> None:
     class Broken:
-        def sample_and_log_prob(self, rows: int, rng: RandomStream) -> tuple[Tensor, Tensor]:
+        calls = 0
+
+        def sample_and_log_ratio(self, rows: int, rng: RandomStream) -> tuple[Tensor, Tensor]:
+            self.calls += 1
             msg = "planted"
             raise RuntimeError(msg)
 
-    stacking = Stacking()
-    stacking.try_once(cast("Any", Broken()), 1e3)
-    assert (stacking.rows, stacking.tried) == (SHARED_ROWS, True)
+    model, stacking = Broken(), Stacking()
+    stacking.try_once(cast("Any", model), 1e3)
+    assert (stacking.rows, stacking.tried, model.calls) == (SHARED_ROWS, True, 1)
 
 
 def test_energies_of_stacked_rows_are_those_of_tiles_of_32() -> None:
