@@ -253,7 +253,7 @@ def table(found: Measured) -> str:
     lines = [
         "# Chains with the help of a flow",
         "",
-        "Regenerate with `python -m benchmarks.flow_corrections`.",
+        "Regenerate with `make bench NAME=flow_corrections`.",
         "",
         machine() + ".",
         "",
