@@ -6,11 +6,12 @@ from math import exp, inf, lgamma, log, pi
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import TypeAdapter
 from scipy.integrate import quad
 
 from tests.zoo.exact.particle_grids import by_box_grid, by_grid
-from zoo.catalog import AnyTarget
+from zoo.catalog import AnyTarget, build_target
 from zoo.exact.circle_convolution import log_power_sum
 from zoo.exact.phi4_quadrature import phi4_quadrature_log_z
 from zoo.exact.transfer_matrix import strip_cumulants
@@ -93,6 +94,22 @@ def _two_charges(dimension: int, trap: float, beta: float, charge_squared: float
 
         radial, _error = quad(density, 0, inf, epsabs=0, epsrel=1e-12, limit=500)
         return -(dimension / 2 * log(pi / (beta * trap)) + log(radial))
+
+    return beta_f
+
+
+def _two_vectors(heights: int, angles: int) -> Route:
+    """Two unit vectors of three components: Gauss's rule of the heights, even angles, energies of the target itself."""
+
+    def beta_f(spec: TargetSpec) -> float:
+        h, w = np.polynomial.legendre.leggauss(heights)
+        phi = 2 * pi * np.arange(angles) / angles
+        r = np.sqrt(1 - h * h)[:, None]
+        s = np.stack([r * np.cos(phi), r * np.sin(phi), np.broadcast_to(h[:, None], (heights, angles))], -1)
+        s, weight = s.reshape(-1, 3), np.repeat(w, angles) * 2 * pi / angles
+        pairs = np.stack([np.repeat(s, len(s), 0), np.tile(s, (len(s), 1))], 1)
+        energy = build_target(spec).energy(torch.from_numpy(pairs)).numpy()
+        return -log(float((np.outer(weight, weight).reshape(-1) * np.exp(-spec.beta * energy)).sum()))
 
     return beta_f
 
@@ -240,6 +257,21 @@ FIELD_CASES = (
     ),
     Case({"kind": "xy", "shape": [4], "beta": 1.5}, "midpoint rule", _circles(40, 4)),
     Case({"kind": "xy", "shape": [4], "beta": 0.5, "periodic": False}, "midpoint rule", _circles(40, 4)),
+    *(
+        Case(
+            {"kind": "vector_spins", "shape": [2], **parameters},
+            "Gauss's rule on two spheres",
+            (),
+            _two_vectors(24, 32),
+        )
+        for parameters in ({"beta": 1.4}, {"beta": 0.9, "periodic": False}, {"beta": 1.5, "J": 0.0, "h": 0.8})
+    ),
+    Case(
+        {"kind": "vector_spins", "shape": [64], "components": 2},
+        "convolution of bond angles on a grid of the circle",
+        (),
+        lambda spec: -log_power_sum(1.0, 64) - 64 * log(2 * pi),
+    ),
 )
 
 _LOGARITHMIC = {"kind": "coulomb_gas", "interaction": "logarithmic", "trap": 2, "charge_squared": 2}

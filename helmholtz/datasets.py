@@ -42,7 +42,7 @@ class DatasetCalls(Room):
     ) -> Dataset:
         """The dataset made of ``samples``, shape (n, *event_shape), or of a npy or npz file (``samples``, ``labels``).
 
-        ``space`` is a kind (``spins``, ``bits``, ``categorical``, ``reals``, ``phase_space``, ``torus``,
+        ``space`` is a kind (``spins``, ``bits``, ``categorical``, ``reals``, ``phase_space``, ``torus``, ``spheres``,
         ``particles``) or a mapping with what the kind needs, ``{"kind": "categorical", "num_values": 3}``.
 
         Raises:

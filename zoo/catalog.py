@@ -26,6 +26,7 @@ from zoo.specs.models.nice import NiceSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
+from zoo.specs.models.sphere_flow import SphereFlowSpec
 from zoo.specs.models.spline_flow import SplineFlowSpec
 from zoo.specs.models.stochastic_flow import StochasticFlowSpec
 from zoo.specs.models.transformer import TransformerSpec
@@ -67,6 +68,7 @@ from zoo.specs.targets.potts import PottsSpec
 from zoo.specs.targets.ring import RingSpec
 from zoo.specs.targets.spin_glass import SpinGlassSpec
 from zoo.specs.targets.u1_gauge import U1GaugeSpec
+from zoo.specs.targets.vector_spins import VectorSpinsSpec
 from zoo.specs.targets.xy import XYSpec
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ TARGETS: dict[type[TargetSpec], str] = {
     SpinGlassSpec: "zoo.targets.spin_glass:SpinGlass",
     U1GaugeSpec: "zoo.targets.u1_gauge:U1Gauge",
     XYSpec: "zoo.targets.xy:XY",
+    VectorSpinsSpec: "zoo.targets.vector_spins:VectorSpins",
     LennardJonesSpec: "zoo.targets.lennard_jones:LennardJones",
     MonatomicWaterSpec: "zoo.targets.monatomic_water:MonatomicWater",
 }
@@ -114,6 +117,7 @@ MODELS: dict[type[ModelSpec], str] = {
     MafSpec: "zoo.models.maf:Maf",
     IafSpec: "zoo.models.iaf:Iaf",
     GaugeFlowSpec: "zoo.models.gauge_flow:GaugeFlow",
+    SphereFlowSpec: "zoo.models.sphere_flow:SphereFlow",
     DiscreteFlowSpec: "zoo.models.discrete_flow:DiscreteFlow",
 }
 

@@ -41,7 +41,10 @@ def upload(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="npy file of shape (n, *event_shape), or npz with samples and labels")],
     space: Annotated[
-        str, typer.Option(help='spins, bits, categorical, reals, torus, particles, or JSON: {"kind": ..., "box": ...}')
+        str,
+        typer.Option(
+            help='spins, bits, categorical, reals, torus, spheres, particles, or JSON: {"kind": ..., "box": ...}'
+        ),
     ],
     name: Name = None,
 ) -> None:

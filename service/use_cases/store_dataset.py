@@ -104,6 +104,9 @@ def _space(asked: UploadSpace, samples: Array) -> SpaceSpec:
     if asked.kind == "phase_space" and (samples.ndim != 2 or samples.shape[1] % 2):
         message = f"has shape {samples.shape}; phase_space has (n, 2 m), m positions and then their m momenta"
         raise _refused("samples", message, "shape (n, 2 m)")
+    if asked.kind == "spheres" and (samples.ndim < 3 or samples.shape[-1] < 2):
+        message = f"has shape {samples.shape}; spheres have (n, .., d), unit vectors of d >= 2 components"
+        raise _refused("samples", message, "shape (n, .., d)")
     return parse(SpaceSpec, fields, "space")
 
 

@@ -29,6 +29,7 @@ from zoo.specs.models.nice import NiceSpec
 from zoo.specs.models.pixelcnn import PixelCnnSpec
 from zoo.specs.models.realnvp import RealNvpSpec
 from zoo.specs.models.rnn import RnnSpec
+from zoo.specs.models.sphere_flow import SphereFlowSpec
 from zoo.specs.models.spline_flow import SplineFlowSpec
 from zoo.specs.models.transformer import TransformerSpec
 from zoo.specs.objectives import ReverseKlSpec
@@ -94,6 +95,11 @@ MODEL_SPECS: dict[type[ModelSpec], tuple[ModelSpec, ...]] = {
         GaugeFlowSpec(couplings=2, width=3, symmetry="z2"),
         GaugeFlowSpec(couplings=3, width=4, map="spline", bins=3),
     ),
+    SphereFlowSpec: (
+        SphereFlowSpec(couplings=7, width=6, bins=4),
+        SphereFlowSpec(couplings=3, width=5, depth=1, bins=3, condition_on=BETAS),
+        SphereFlowSpec(couplings=4, width=4, bins=3, symmetry="lattice_translation"),
+    ),
     GlowSpec: (
         GlowSpec(steps=2, width=6),
         GlowSpec(steps=1, width=4, depth=1, scales=1, base="free_field", condition_on=BETAS),
@@ -136,12 +142,14 @@ class ModelCase:
         return "-".join([self.spec.family, self.kind, *(f"{k}={v}" for k, v in parameters.items()), self.state])
 
     def space(self, shape: tuple[int, ...] = (4, 4)) -> Space:
-        """The case's space; three values where it is categorical, half of them momenta in phase space, links."""
+        """The case's space: three values where it is categorical, momenta in phase space; links; vectors."""
         num_values = 3 if self.kind == "categorical" else None
         if self.kind == "phase_space":
             shape = (2 * -(-prod(shape) // 2),)
         if isinstance(self.spec, GaugeFlowSpec):
             shape = (2, *shape)
+        if self.kind == "spheres":
+            shape = (*shape, 3)
         return build_space(SpaceSpec(kind=self.kind, event_shape=shape, num_values=num_values))
 
     @property
@@ -244,4 +252,5 @@ SCRAMBLED_CASES = tuple(case for case in MODEL_CASES if case.state == "scrambled
 DISCRETE_CASES = tuple(case for case in MODEL_CASES if case.kind in DISCRETE)
 REAL_CASES = tuple(case for case in MODEL_CASES if case.kind in {"reals", "phase_space", "particles"})
 TORUS_CASES = tuple(case for case in MODEL_CASES if case.kind == "torus" and isinstance(case.spec, SplineFlowSpec))
+SPHERE_CASES = tuple(case for case in MODEL_CASES if case.kind == "spheres")
 SEQUENTIAL_CASES = tuple(case for case in SCRAMBLED_CASES if isinstance(case.spec, AutoregressiveSpec))

@@ -5,11 +5,11 @@ from math import ceil, pi
 import torch
 from torch import Tensor
 
-from zoo.core.spaces import DiscreteSpace, Particles, Space, Torus
+from zoo.core.spaces import DiscreteSpace, Particles, Space, Spheres, Torus
 
 
 def random_configurations(space: Space, number: int, seed: int = 1) -> Tensor:
-    """Shape (number, *event_shape): even values, uniform angles and boxes, normal coordinates of width 1.5."""
+    """Shape (number, *event_shape): even values, uniform angles, vectors and boxes, normal coordinates of width 1.5."""
     generator = torch.Generator().manual_seed(seed)
     shape = (number, *space.event_shape)
     if isinstance(space, DiscreteSpace):
@@ -19,7 +19,7 @@ def random_configurations(space: Space, number: int, seed: int = 1) -> Tensor:
     if isinstance(space, Particles) and space.box is not None:
         return space.box * (torch.rand(shape, generator=generator, dtype=torch.float64) - 0.5)
     x = 1.5 * torch.randn(shape, generator=generator, dtype=torch.float64)
-    return space.canonical(x) if isinstance(space, Particles) else x
+    return space.canonical(x) if isinstance(space, Particles | Spheres) else x
 
 
 def spread_configurations(space: Space, number: int, seed: int = 1) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.core.spaces import DiscreteSpace, Particles, Space, Torus
+from zoo.core.spaces import DiscreteSpace, Particles, Space, Spheres, Torus
 
 BINS = 16
 
@@ -88,7 +88,7 @@ class IndependentNormals(Model):
     def sample(self, num_samples: int, rng: RandomStream) -> Num[Tensor, "batch *event"]:
         normals = rng.normals(num_samples, self.space.num_sites).reshape(-1, *self.space.event_shape)
         if isinstance(self._space, Particles):
-            normals = self._space.tangent(normals)
+            normals = self._space.tangent(normals, normals)
         if self._space.spec.centered:
             return normals * self.log_width.detach().exp()
         return (self.mean + normals.flatten(1) * self.log_width.exp()).detach().reshape(normals.shape)
@@ -108,8 +108,42 @@ class IndependentNormals(Model):
         return x, self.log_prob(x)
 
 
+@final
+class IndependentVectors(Model):
+    """Vectors whose density is (1 + a_i h) times the even one, h the last component and |a_i| < 1."""
+
+    def __init__(self, space: Spheres) -> None:
+        super().__init__()
+        self._space = space
+        self.tilt = nn.Parameter(torch.full((space.num_vectors,), 0.1, dtype=torch.float64))
+
+    @property
+    def space(self) -> Space:
+        return self._space
+
+    def sample(self, num_samples: int, rng: RandomStream) -> Num[Tensor, "batch *event"]:
+        """Even vectors, turned round where a number says that the other side is likelier: (1 + a h) / 2 for each."""
+        normals = rng.spawn(0).normals(num_samples, self.space.num_sites).reshape(-1, *self.space.event_shape)
+        even = self._space.canonical(normals)
+        uniforms = rng.spawn(1).uniforms(num_samples, len(self.tilt)).double().reshape(even.shape[:-1])
+        tilt = self.tilt.detach().tanh().reshape(even.shape[1:-1])
+        return torch.where((uniforms < (1 + tilt * even[..., -1]) / 2)[..., None], even, -even)
+
+    def log_prob(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        heights = x.double()[..., -1].flatten(1)
+        return torch.log1p(self.tilt.tanh() * heights).sum(1) - self.space.base_log_measure
+
+    def sample_and_log_prob(
+        self, num_samples: int, rng: RandomStream
+    ) -> tuple[Num[Tensor, "batch *event"], Float[Tensor, " batch"]]:
+        x = self.sample(num_samples, rng)
+        return x, self.log_prob(x)
+
+
 def simple_model(space: Space, spread: float = 1.0) -> Model:
     """A model on ``space`` to be trained: even, or of this spread at first."""
+    if isinstance(space, Spheres):
+        return IndependentVectors(space)
     if isinstance(space, DiscreteSpace | Torus) or space.spec.box is not None:
         return IndependentValues(space)
     return IndependentNormals(space, spread)

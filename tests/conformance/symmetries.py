@@ -13,7 +13,7 @@ from zoo.specs.targets.base import Symmetry, TargetSpec
 NO_LATTICE = frozenset({"gaussian", "gaussian_mixture", "ring", "mueller_brown", "double_well"})
 """Kinds on reals whose axes are coordinates rather than sites: lattice symmetries are not measured there."""
 
-_ON_LATTICES = frozenset({"spins", "bits", "categorical", "reals", "torus"})
+_ON_LATTICES = frozenset({"spins", "bits", "categorical", "reals", "torus", "spheres"})
 
 Images = list[Tensor]
 
@@ -25,7 +25,7 @@ def images(symmetry: Symmetry, x: Tensor, spec: TargetSpec, space: Space) -> Ima
 
 def lattice_images(symmetry: ModelSymmetry, x: Tensor, space: Space) -> Images:
     """``x`` under generators of a symmetry that a model may have, the event being a lattice of any kind of values."""
-    axes = list(range(1, x.ndim))
+    axes = list(range(1, 1 + len(space.spec.lattice_shape)))
     if symmetry == "z2":
         return _flipped(x, space)
     return _shifted(x, axes) if symmetry == "lattice_translation" else _turned(x, axes)
@@ -35,7 +35,7 @@ def _lattice_axes(x: Tensor, spec: TargetSpec) -> list[int]:
     if spec.space.kind not in _ON_LATTICES or spec.kind in NO_LATTICE:
         return []
     first = 2 if spec.kind == "u1_gauge" else 1
-    return list(range(first, x.ndim))
+    return list(range(first, 1 + len(spec.space.lattice_shape)))
 
 
 def _flipped(x: Tensor, space: Space) -> Images:
@@ -93,7 +93,7 @@ def _permutation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
 
 
 def _rotation(x: Tensor, spec: TargetSpec, space: Space) -> Images:
-    if spec.space.kind != "particles" or spec.space.box is not None:
+    if spec.space.kind not in {"particles", "spheres"} or spec.space.box is not None:
         return []
     dimension = x.shape[-1]
     random = torch.randn(dimension, dimension, generator=torch.Generator().manual_seed(4), dtype=x.dtype)

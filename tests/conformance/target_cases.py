@@ -20,6 +20,7 @@ from zoo.specs.targets.potts import PottsSpec
 from zoo.specs.targets.ring import RingSpec
 from zoo.specs.targets.spin_glass import EdwardsAnderson, SherringtonKirkpatrick, SpinGlassSpec
 from zoo.specs.targets.u1_gauge import U1GaugeSpec
+from zoo.specs.targets.vector_spins import VectorSpinsSpec
 from zoo.specs.targets.xy import XYSpec
 
 TARGET_SPECS: dict[type[TargetSpec], tuple[TargetSpec, ...]] = {
@@ -46,6 +47,14 @@ TARGET_SPECS: dict[type[TargetSpec], tuple[TargetSpec, ...]] = {
         XYSpec(shape=(2, 5), beta=0.5),
         XYSpec(shape=(3, 3), periodic=False, beta=0.6),
         XYSpec(shape=(2, 2, 3), J=0.5),
+    ),
+    VectorSpinsSpec: (
+        VectorSpinsSpec(shape=(6,), beta=0.8),
+        VectorSpinsSpec(shape=(5,), J=-1.0, periodic=False, components=4),
+        VectorSpinsSpec(shape=(2, 5), beta=0.5, h=0.3),
+        VectorSpinsSpec(shape=(3, 3), periodic=False, beta=0.6, components=2),
+        VectorSpinsSpec(shape=(1,), h=-1.5),
+        VectorSpinsSpec(shape=(2, 2, 3), J=0.5),
     ),
     BarsAndStripesSpec: (
         BarsAndStripesSpec(shape=(3, 3)),

@@ -4,9 +4,10 @@ from math import pi
 
 import pytest
 import torch
+from scipy.stats.qmc import Sobol
 from torch import Tensor
 
-from tests.conformance.cases import DISCRETE_CASES, MODEL_SPECS, REAL_CASES, TORUS_CASES, ModelCase
+from tests.conformance.cases import DISCRETE_CASES, MODEL_SPECS, REAL_CASES, SPHERE_CASES, TORUS_CASES, ModelCase
 from zoo.core.models import Density, Model
 from zoo.core.spaces import DiscreteSpace
 from zoo.models.autoregressive import Autoregressive
@@ -25,6 +26,9 @@ REACH, POINTS = 4.25, 451
 """Of t, with x = sinh t up to 35: fine where there is most, and far out, where tails of scrambled models reach."""
 SPLINES_REACH, SPLINES_POINTS, SPLINES_TOLERANCE = 2.9, 701, 2e-5
 """Splines are the identity far out, and their densities have kinks, which the rule finds with an error of h^2."""
+
+PAIRS_TOLERANCE = 1e-3
+"""Of pairs of vectors, by 2^16 points in four dimensions."""
 
 
 def total_probability(model: Density, space: DiscreteSpace) -> float:
@@ -75,6 +79,26 @@ def test_densities_integrate_to_one_round_the_torus(case: ModelCase) -> None:
             with torch.no_grad():
                 total = model.double().log_prob(torch.cartesian_prod(line, line)).exp().sum() * step**2
             assert abs(float(total) - 1) < SPLINES_TOLERANCE
+
+
+@pytest.mark.parametrize("case", SPHERE_CASES, ids=str)
+def test_densities_integrate_to_one_over_the_sphere(case: ModelCase) -> None:
+    """By the midpoint rule in the height and the angle of one vector, and over two by Sobol's points."""
+    centers = (torch.arange(400, dtype=torch.float64) + 0.5) / 400
+    one, pair = (case.models(shape)[-1].double() for shape in ((1,), (2,)))
+    with torch.no_grad():
+        mean = float(one.log_prob(vectors(torch.cartesian_prod(centers, centers)[:, None])).exp().mean())
+        assert abs(mean * 4 * pi - 1) < SPLINES_TOLERANCE
+        points = torch.from_numpy(Sobol(4, rng=1).random(2**16))
+        mean = float(pair.log_prob(vectors(points.view(-1, 2, 2))).exp().mean())
+        assert abs(mean * (4 * pi) ** 2 - 1) < PAIRS_TOLERANCE
+
+
+def vectors(square: Tensor) -> Tensor:
+    """Unit vectors from points of the unit square along the last axis: areas are what they were, times 4 pi."""
+    h, phi = 2 * square[..., 0] - 1, 2 * pi * square[..., 1]
+    r = (1 - h * h).sqrt()
+    return torch.stack([r * phi.cos(), r * phi.sin(), h], -1)
 
 
 def network_of(case: ModelCase, shape: tuple[int, ...]) -> tuple[Autoregressive, Made]:

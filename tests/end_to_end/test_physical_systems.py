@@ -19,8 +19,8 @@ from zoo.specs.targets.base import TargetSpec
 FIRST_FORMS = [specs[0] for specs in TARGET_SPECS.values()]
 KINDS = {
     "ising", "spin_glass", "hopfield", "potts", "bars_and_stripes", "bitstrings", "gaussian", "coupled_oscillators",
-    "double_well", "mueller_brown", "gaussian_mixture", "ring", "phi4", "dual_ising", "u1_gauge", "xy", "coulomb_gas",
-    "double_well_particles", "lennard_jones", "monatomic_water",
+    "double_well", "mueller_brown", "gaussian_mixture", "ring", "phi4", "dual_ising", "u1_gauge", "xy", "vector_spins",
+    "coulomb_gas", "double_well_particles", "lennard_jones", "monatomic_water",
 }  # fmt: skip
 
 BETA_C = 0.4406867935097715
@@ -177,6 +177,11 @@ def test_infinite_energies_are_null_and_said_so(stack: RunningStack) -> None:
         ({"kind": "double_well_particles", "n": 4}, np.arange(8.0).reshape(1, 4, 2), "centre of mass"),
         (SOLID, np.full((1, 32, 3), 50.0), "half the box"),
         ({"kind": "bars_and_stripes", "shape": [2, 2]}, -np.ones((1, 2, 2)), "0 or 1"),
+        (
+            {"kind": "vector_spins", "shape": [2]},
+            np.ones((1, 2, 3)),
+            "of length 1.73205; spheres are vectors of length 1",
+        ),
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else None,
 )

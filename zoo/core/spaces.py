@@ -1,7 +1,7 @@
 """Spaces of configurations: where samples live, and the measure that densities refer to."""
 
 from abc import ABC, abstractmethod
-from math import inf, log, pi
+from math import inf, lgamma, log, pi, prod
 from typing import final
 
 import torch
@@ -123,18 +123,37 @@ class Categorical(DiscreteSpace):
 
 
 class ContinuousSpace(Space):
-    """Real coordinates, some of them periodic or tied to a centre of mass, with Lebesgue's measure."""
+    """Real coordinates, some of them periodic, tied to a centre of mass or of unit vectors, with Lebesgue's measure."""
 
     @abstractmethod
     def canonical(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
-        """The representative inside the space of coordinates that may have left it: wrapped, or centred again."""
+        """The representative inside the space of coordinates that may have left it: wrapped, centred or made unit."""
 
     @abstractmethod
-    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
-        """The part of a velocity that stays in the space: all of it, or that without motion of the centre of mass."""
+    def tangent(
+        self, v: Float[Tensor, "batch *event"], x: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch *event"]:
+        """The part of a velocity ``v`` at ``x`` that stays in the space: all of it where that is flat and free."""
+
+    @abstractmethod
+    def moved(
+        self, x: Float[Tensor, "batch *event"], v: Float[Tensor, "batch *event"], time: Float[Tensor, "..."] | float
+    ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch *event"]]:
+        """Where free motion from ``x`` with velocity ``v`` leads within ``time``, and the velocity there."""
 
 
-class _Unbounded(ContinuousSpace):
+class _Flat(ContinuousSpace):
+    """A space whose geodesics are straight lines."""
+
+    @final
+    def moved(
+        self, x: Float[Tensor, "batch *event"], v: Float[Tensor, "batch *event"], time: Float[Tensor, "..."] | float
+    ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch *event"]]:
+        """X + v t, back in the space, and v."""
+        return self.canonical(x + time * v), v
+
+
+class _Unbounded(_Flat):
     """R^N."""
 
     @property
@@ -149,7 +168,9 @@ class _Unbounded(ContinuousSpace):
         return x
 
     @final
-    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+    def tangent(
+        self, v: Float[Tensor, "batch *event"], x: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch *event"]:
         """``v``."""
         return v
 
@@ -165,7 +186,7 @@ class PhaseSpace(_Unbounded):
 
 
 @final
-class Torus(ContinuousSpace):
+class Torus(_Flat):
     """N angles in [-pi, pi) with the measure d(theta): base_log_measure = N ln 2 pi."""
 
     @property
@@ -177,13 +198,15 @@ class Torus(ContinuousSpace):
         """Angles modulo 2 pi, in [-pi, pi)."""
         return _wrapped(x, x.new_tensor(2 * pi))
 
-    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+    def tangent(
+        self, v: Float[Tensor, "batch *event"], x: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch *event"]:
         """``v``."""
         return v
 
 
 @final
-class Particles(ContinuousSpace):
+class Particles(_Flat):
     """n labelled particles in d dimensions: free, free with a fixed centre of mass, or in a periodic box.
 
     The measure is Lebesgue's, prod_i d^d x_i over all labellings; with a fixed centre of mass, sum_i x_i = 0, it is the
@@ -204,11 +227,54 @@ class Particles(ContinuousSpace):
         """Coordinates wrapped into the box, or with the centre of mass moved to the origin."""
         if self.box is not None:
             return _wrapped(x, self.box.to(x))
-        return self.tangent(x)
+        return self.tangent(x, x)
 
-    def tangent(self, v: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+    def tangent(
+        self, v: Float[Tensor, "batch *event"], x: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch *event"]:
         """``v`` without its mean over the particles, where the centre of mass is fixed."""
         return v - v.mean(-2, keepdim=True) if self.spec.centered else v
+
+
+@final
+class Spheres(ContinuousSpace):
+    """N unit vectors of d components, each with the area of the sphere S^(d-1) as its measure.
+
+    base_log_measure = N ln(2 pi^(d/2) / Gamma(d/2)): 4 pi for each vector of three components.
+    """
+
+    def __init__(self, spec: SpaceSpec) -> None:
+        super().__init__(spec)
+        self.num_vectors, self.dimension = prod(spec.lattice_shape), spec.event_shape[-1]
+
+    @property
+    def base_log_measure(self) -> float:
+        """N times the logarithm of the sphere's area."""
+        half = self.dimension / 2
+        return self.num_vectors * (log(2) + half * log(pi) - lgamma(half))
+
+    def canonical(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """Every vector divided by its length."""
+        return x / _length(x)
+
+    def tangent(
+        self, v: Float[Tensor, "batch *event"], x: Float[Tensor, "batch *event"]
+    ) -> Float[Tensor, "batch *event"]:
+        """V - (v . x) x for every vector."""
+        return v - (v * x).sum(-1, keepdim=True) * x
+
+    def moved(
+        self, x: Float[Tensor, "batch *event"], v: Float[Tensor, "batch *event"], time: Float[Tensor, "..."] | float
+    ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch *event"]]:
+        """Along great circles: x cos(w t) + (v / w) sin(w t) and v cos(w t) - x w sin(w t), w = |v|."""
+        speed = (v * v).sum(-1, keepdim=True).sqrt()
+        angle = speed * time
+        ahead = self.canonical(x * angle.cos() + v * time * torch.sinc(angle / pi))
+        return ahead, self.tangent(v * angle.cos() - x * speed * angle.sin(), ahead)
+
+
+def _length(x: Tensor) -> Tensor:
+    return (x * x).sum(-1, keepdim=True).sqrt()
 
 
 _SPACES: dict[SpaceKind, type[Space]] = {
@@ -218,6 +284,7 @@ _SPACES: dict[SpaceKind, type[Space]] = {
     "reals": Reals,
     "phase_space": PhaseSpace,
     "torus": Torus,
+    "spheres": Spheres,
     "particles": Particles,
 }
 

@@ -17,7 +17,10 @@ from zoo.specs.symmetries import ModelSymmetry
 @final
 @dataclass(frozen=True)
 class Images:
-    """Elements g of a group: (g x)_i = ``signs`` x_(``sites``_i), sites in raster order; for bits -1 means 1 - b."""
+    """Elements g of a group: (g x)_i = ``signs`` x_(``sites``_i), sites in raster order; for bits -1 means 1 - b.
+
+    Components of vectors count as sites that stay together.
+    """
 
     sites: Int[Tensor, "element site"]
     signs: Int[Tensor, " element"]
@@ -44,11 +47,14 @@ class Images:
 def images(symmetries: Iterable[ModelSymmetry], space: SpaceSpec) -> Images:
     """All products of the elements of the symmetries, the identity first; ``group_order`` of them."""
     names = tuple(symmetries)
-    sites = torch.arange(space.num_sites)[None]
+    lattice = space.lattice_shape
+    sites = torch.arange(prod(lattice))[None]
     if "lattice_translation" in names:
-        sites = _composed(sites, _translations(space.event_shape))
+        sites = _composed(sites, _translations(lattice))
     if "lattice_point_group" in names:
-        sites = _composed(sites, _point_group(space.event_shape))
+        sites = _composed(sites, _point_group(lattice))
+    components = space.num_sites // prod(lattice)
+    sites = (components * sites[:, :, None] + torch.arange(components)).flatten(1)
     signs = torch.ones(len(sites), dtype=torch.int64)
     if "z2" in names:
         sites, signs = sites.repeat(2, 1), torch.cat([signs, -signs])

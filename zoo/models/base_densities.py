@@ -1,7 +1,7 @@
 """What flows begin with: densities that are drawn from at once and known in closed form."""
 
 from abc import ABC, abstractmethod
-from math import log, pi
+from math import lgamma, log, pi
 from typing import final
 
 import torch
@@ -63,3 +63,27 @@ class UniformAngles(BaseDensity):
     def log_prob(self, z: Float[Tensor, "batch site"]) -> Float64[Tensor, " batch"]:
         """-N ln 2 pi."""
         return torch.full((len(z),), -self.num_sites * log(2 * pi), dtype=torch.float64, device=z.device)
+
+
+@final
+class UniformVectors(BaseDensity):
+    """Independent unit vectors of d components, each uniform on its sphere, of area 2 pi^(d/2) / Gamma(d/2)."""
+
+    def __init__(self, num_vectors: int, dimension: int) -> None:
+        super().__init__()
+        self.num_vectors = num_vectors
+        self.dimension = dimension
+
+    def sample(self, num_samples: int, rng: RandomStream, like: Tensor) -> Float[Tensor, "batch site"]:
+        """Standard normal vectors divided by their lengths."""
+        numbers = self.num_vectors * self.dimension
+        draw = rng.single_normals if like.dtype == torch.float32 else rng.normals
+        normals = draw(num_samples, numbers, like.device).double().view(num_samples, -1, self.dimension)
+        squares = torch.stack([component * component for component in normals.unbind(2)]).sum(0)
+        return (normals / squares.sqrt()[:, :, None]).to(like.dtype).flatten(1)
+
+    def log_prob(self, z: Float[Tensor, "batch site"]) -> Float64[Tensor, " batch"]:
+        """Minus the logarithm of the spheres' areas."""
+        half = self.dimension / 2
+        log_measure = self.num_vectors * (log(2) + half * log(pi) - lgamma(half))
+        return torch.full((len(z),), -log_measure, dtype=torch.float64, device=z.device)

@@ -16,7 +16,7 @@ from jaxtyping import Float64, Num
 from torch import Tensor
 
 from zoo.core.random import RandomStream
-from zoo.core.spaces import ContinuousSpace, DiscreteSpace, Space
+from zoo.core.spaces import ContinuousSpace, DiscreteSpace, Space, Spheres
 from zoo.core.targets import Target
 from zoo.samplers.base import Beta, Chains
 
@@ -80,8 +80,8 @@ def core_exponent(space: Space) -> int:
 class TemperaturePath(Path):
     """u_0 = 0: the uniform distribution of a space of finite measure, so that l beta is an inverse temperature.
 
-    ln Z_0 is the logarithm of the measure: N ln q for N variables of q values, N ln 2 pi for angles, n ln V for
-    particles in a box of volume V (an ideal gas, over all labellings).
+    ln Z_0 is the logarithm of the measure: N ln q for N variables of q values, N ln 2 pi for angles, N ln 4 pi for
+    vectors of three components, n ln V for particles in a box of volume V (an ideal gas, over all labellings).
     """
 
     def __init__(self, target: Target, beta: float) -> None:
@@ -116,7 +116,10 @@ class TemperaturePath(Path):
 
 def uniform_draws(space: Space, num_samples: int, rng: RandomStream) -> Num[Tensor, "sample *event"]:
     """Independent configurations, uniform in the base measure of a space where that is finite."""
-    uniform = rng.uniforms(num_samples, space.num_sites).to(torch.float64).reshape(num_samples, *space.event_shape)
+    shape = (num_samples, *space.event_shape)
+    if isinstance(space, Spheres):
+        return space.canonical(rng.normals(num_samples, space.num_sites).to(torch.float64).reshape(shape))
+    uniform = rng.uniforms(num_samples, space.num_sites).to(torch.float64).reshape(shape)
     if isinstance(space, DiscreteSpace):
         return space.from_indices((uniform * space.num_values).floor().to(torch.int64))
     period = torch.tensor(space.spec.box or (2 * torch.pi,), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo on real coordinates, angles and particles, many chains at once.
+"""Hamiltonian Monte Carlo on real coordinates, angles, unit vectors and particles, many chains at once.
 
 Duane, Kennedy, Pendleton, Roweth, Phys. Lett. B 195, 216 (1987).  With momenta p ~ exp(-p^2 / 2), drawn anew for each
 trajectory, H = beta E(x) + p^2 / 2 and the force F = -grad E, L leapfrog steps of size e
@@ -10,7 +10,9 @@ with exp(-beta E) / Z holds for any e and L; what is not finite is rejected.  L 
 n//2, one number for all chains of a step, so that no period of the motion is an exact multiple of the trajectory's
 (Mackenzie, Phys. Lett. B 226, 369 (1989)).  One trajectory in eight of each chain, by chance, takes steps of e / 8:
 where the energy is far steeper than it mostly is, as between touching particles, no longer step is ever accepted, and a
-chain that got there would stay.  Momenta of particles with a fixed centre of mass have none of its motion.
+chain that got there would stay.  Momenta of particles with a fixed centre of mass have none of its motion.  Unit
+vectors have momenta and forces along their spheres, and x <- x + e p is motion along great circles, which turns p as
+well (Byrne, Girolami, Scand. J. Stat. 40, 825 (2013)).
 """
 
 from abc import ABC, abstractmethod
@@ -116,7 +118,7 @@ class Hmc(Chains[HmcState], Adapting[HmcState]):
         x = state.positions
         rows, device = len(x), x.device
         normals = rng.spawn(_MOMENTA).normals(rows, self._system.space.num_sites, device).reshape(x.shape)
-        momenta = self._system.space.tangent(normals)
+        momenta = self._system.space.tangent(normals, x)
         size = step_sizes if self._group_of_row is None else step_sizes[self._group_of_row.to(device)]
         cautious = rng.spawn(_CAUTION).uniforms(rows, 1, device)[:, 0] < _CAUTIOUS
         size = torch.where(cautious, _CAUTIOUS * size, size)
@@ -143,8 +145,8 @@ class Hmc(Chains[HmcState], Adapting[HmcState]):
         x, forces = start.positions, start.forces
         p = start.momenta + 0.5 * kick * forces
         for i in range(num_steps):
-            x = space.canonical(x + e * p)
-            forces = space.tangent(self._system.force(x))
+            x, p = space.moved(x, p, e)
+            forces = space.tangent(self._system.force(x), x)
             p = p + (kick if i < num_steps - 1 else 0.5 * kick) * forces
         return Point(x, p, forces)
 
@@ -154,7 +156,7 @@ class Hmc(Chains[HmcState], Adapting[HmcState]):
 
     def _at(self, configurations: Float[Tensor, "chain *event"], adaptation: DualAveraging) -> HmcState:
         x = self._system.space.canonical(configurations.to(torch.float64))
-        forces = self._system.space.tangent(self._system.force(x))
+        forces = self._system.space.tangent(self._system.force(x), x)
         return HmcState(x, self._system.energy(x), forces, adaptation)
 
     def _beta(self, like: Tensor) -> Float64[Tensor, "..."]:
@@ -190,8 +192,8 @@ def _groups(target: ContinuousTarget, beta: Beta) -> Int[Tensor, " chain"] | Non
 
 
 def _period(space: ContinuousSpace) -> float:
-    """The shortest period of a coordinate."""
-    if space.spec.kind == "torus":
+    """The shortest period of a coordinate, or of a great circle."""
+    if space.spec.kind in {"torus", "spheres"}:
         return 2 * pi
     return inf if space.spec.box is None else min(space.spec.box)
 

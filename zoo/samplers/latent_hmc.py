@@ -24,7 +24,7 @@ from torch import Tensor
 
 from zoo.core.models import Model
 from zoo.core.random import RandomStream
-from zoo.core.spaces import ContinuousSpace, Reals, Torus
+from zoo.core.spaces import ContinuousSpace, Reals, Spheres, Torus
 from zoo.core.symmetries import Images
 from zoo.core.targets import ContinuousTarget, ThermodynamicState
 from zoo.models.flow import Flow
@@ -55,12 +55,12 @@ class LatentMap:
         return 1 if self.images is None else len(self.images)
 
     def forward(
-        self, z: Float[Tensor, "chain site"], elements: Elements
+        self, z: Float[Tensor, "chain *latent"], elements: Elements
     ) -> tuple[Float[Tensor, "chain *event"], Float64[Tensor, " chain"]]:
         """X = h f(z) in the dtype of the network, and ln |det dx/dz|, to which h contributes nothing."""
         network = self.flow.network
         features = network.features(self.flow.conditions)
-        x, log_det = network.bijection.forward_and_log_det(z.to(network.like.dtype), features)
+        x, log_det = network.bijection.forward_and_log_det(z.flatten(1).to(network.like.dtype), features)
         x = x.view(-1, *self.flow.space.event_shape)
         return x if self.images is None else self.images.of(x, elements), log_det
 
@@ -83,20 +83,17 @@ def latent_map(model: Model) -> LatentMap:
 
 @final
 class LatentEnergy(ContinuousTarget):
-    """U(z) = beta E(h f(z)) - ln |det df/dz| of flat latent vectors; row c of every batch has element h_c."""
+    """U(z) = beta E(h f(z)) - ln |det df/dz| of latent vectors; row c of every batch has element h_c."""
 
     def __init__(self, latent: LatentMap, state: ThermodynamicState, elements: Elements) -> None:
         self._latent = latent
         self._state = state
         self._elements = elements
-        data = latent.flow.space.spec
-        kind = "torus" if data.kind == "torus" else "reals"
-        spec = SpaceSpec(kind=kind, event_shape=(data.num_sites,))
-        self._space = Torus(spec) if kind == "torus" else Reals(spec)
+        self._space = latent_space(latent.flow.space.spec)
 
     @property
     def space(self) -> ContinuousSpace:
-        """Angles where the flow is one of angles, else real numbers; shape (site,)."""
+        """Angles or unit vectors where the flow is one of these, else real numbers, shape (site,)."""
         return self._space
 
     @property
@@ -104,12 +101,12 @@ class LatentEnergy(ContinuousTarget):
         """None that are known."""
         return frozenset()
 
-    def energy(self, x: Num[Tensor, "chain site"]) -> Float[Tensor, " chain"]:
+    def energy(self, x: Num[Tensor, "chain *latent"]) -> Float[Tensor, " chain"]:
         """U of latents ``x``, float64, dimensionless."""
         configurations, log_det = self._latent.forward(x, self._elements)
         return self._state.reduced_energy(configurations) - log_det
 
-    def force(self, x: Float[Tensor, "chain site"]) -> Float64[Tensor, "chain site"]:
+    def force(self, x: Float[Tensor, "chain *latent"]) -> Float64[Tensor, "chain *latent"]:
         """-grad U of latents ``x``, by one reverse pass, also inside inference mode."""
         with torch.inference_mode(mode=False), torch.enable_grad():
             z = x.detach().to(self._latent.flow.network.like.dtype, copy=True).requires_grad_()
@@ -118,9 +115,18 @@ class LatentEnergy(ContinuousTarget):
             (gradient,) = torch.autograd.grad((configurations * pulled).sum() + log_det.sum(), z)
         return gradient.to(torch.float64)
 
-    def observables(self, x: Num[Tensor, "chain site"]) -> dict[str, Float[Tensor, " chain"]]:
+    def observables(self, x: Num[Tensor, "chain *latent"]) -> dict[str, Float[Tensor, " chain"]]:
         """U itself."""
         return {"latent_energy": self.energy(x)}
+
+
+def latent_space(data: SpaceSpec) -> ContinuousSpace:
+    """Where the latents of a flow live whose configurations live on ``data``."""
+    if data.kind == "torus":
+        return Torus(SpaceSpec(kind="torus", event_shape=(data.num_sites,)))
+    if data.kind == "spheres":
+        return Spheres(data)
+    return Reals(SpaceSpec(kind="reals", event_shape=(data.num_sites,)))
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,8 @@ class LatentHmc(Chains[LatentState]):
             if not bool(lost.any()):
                 break
             others, turned = self._start(num_chains, rng.spawn(attempt))
-            z, elements = torch.where(lost[:, None], others, z), torch.where(lost, turned, elements)
+            chosen = lost.reshape(-1, *[1] * (z.ndim - 1))
+            z, elements = torch.where(chosen, others, z), torch.where(lost, turned, elements)
             lost = self._is_lost(z, elements)
         if bool(lost.any()):
             msg = (
@@ -170,6 +177,7 @@ class LatentHmc(Chains[LatentState]):
         network = self._latent.flow.network
         features = network.features(self._latent.flow.conditions)
         z, _ = network.bijection.inverse_and_log_det(configurations.flatten(1).to(network.like.dtype), features)
+        z = z.view(len(z), *latent_space(self._latent.flow.space.spec).event_shape)
         return self._at(z, torch.zeros(len(z), dtype=torch.int64, device=z.device))
 
     def step(self, state: LatentState, rng: RandomStream) -> tuple[LatentState, StepInfo]:
@@ -207,17 +215,18 @@ class LatentHmc(Chains[LatentState]):
         elements = torch.where(uniforms < acceptance_probability(rise), offered, state.elements)
         return LatentState(self._chains(elements).moved_to(before, before.positions), elements)
 
-    def _start(self, num_chains: int, rng: RandomStream) -> tuple[Float64[Tensor, "chain site"], Elements]:
+    def _start(self, num_chains: int, rng: RandomStream) -> tuple[Float64[Tensor, "chain *latent"], Elements]:
         """Latents drawn from the base density, and images."""
         network = self._latent.flow.network
         z = network.base.sample(num_chains, rng.spawn(_TRAJECTORY), network.like).to(torch.float64)
+        z = z.view(num_chains, *latent_space(self._latent.flow.space.spec).event_shape)
         return z, self._drawn(num_chains, rng, z.device)
 
-    def _is_lost(self, z: Float64[Tensor, "chain site"], elements: Elements) -> Bool[Tensor, " chain"]:
+    def _is_lost(self, z: Float64[Tensor, "chain *latent"], elements: Elements) -> Bool[Tensor, " chain"]:
         """Where a chain would never move: nothing is accepted from an energy that is not finite."""
         return ~self._energy(elements).energy(z).isfinite()
 
-    def _at(self, z: Float[Tensor, "chain site"], elements: Elements) -> LatentState:
+    def _at(self, z: Float[Tensor, "chain *latent"], elements: Elements) -> LatentState:
         return LatentState(self._chains(elements).state_at(z), elements)
 
     def _chains(self, elements: Elements) -> Hmc:

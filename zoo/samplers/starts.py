@@ -33,17 +33,17 @@ def random_start(target: ContinuousTarget, num_chains: int, rng: RandomStream) -
     """One independent configuration for each chain, where the energy is finite and not steep.
 
     Targets that know a crystal: that crystal, moved by a random vector, its sites given to the particles at random,
-    since no chain finds it by itself and none exchanges particles.  Angles: uniform.  Reals and phase space: standard
-    normals, halved until the energy is finite.  Particles: uniform in the box, or normal with about one particle in a
-    unit of volume.  All but angles and crystals then move downhill in 200 steps of at most a tenth of the mean distance
-    of particles, or of 1: in the wall of a quartic well, or with two particles on top of each other, no step size that
+    since no chain finds it by itself and none exchanges particles.  Angles and unit vectors: uniform.  Reals and phase
+    space: standard normals, halved until the energy is finite.  Particles: uniform in the box, or normal with about one
+    particle in a unit of volume.  These then move downhill in 200 steps of at most a tenth of the mean distance of
+    particles, or of 1: in the wall of a quartic well, or with two particles on top of each other, no step size that
     suits the other chains would ever be accepted.
     """
     sites = perfect_crystal(target)
     if sites is not None:
         return target.space.canonical(_relabelled(sites, num_chains, rng) + _moved(target.space, num_chains, rng))
     x = _DRAWS[target.space.spec.kind](target.space, num_chains, rng)
-    if target.space.spec.kind == "torus":
+    if target.space.spec.kind in {"torus", "spheres"}:
         return x
     x = _shrunk_to_finite(target, target.space.canonical(x))
     return descended(target, x, _LARGEST_MOVE * _spacing(target.space))
@@ -67,7 +67,7 @@ def descended(
     move = torch.full_like(energy, largest_move)
     per_row = (-1, *([1] * (x.ndim - 1)))
     for _ in range(DESCENT_STEPS):
-        force = target.space.tangent(target.force(x).nan_to_num())
+        force = target.space.tangent(target.force(x).nan_to_num(), x)
         largest = force.abs().flatten(1).amax(1).clamp(min=torch.finfo(torch.float64).tiny)
         trial = target.space.canonical(x + force * (move / largest).reshape(per_row))
         after = target.energy(trial)
@@ -100,6 +100,10 @@ def _uniform_angles(space: ContinuousSpace, num_chains: int, rng: RandomStream) 
     return space.canonical(((2 * uniform - 1) * torch.pi).reshape(num_chains, *space.event_shape))
 
 
+def _uniform_vectors(space: ContinuousSpace, num_chains: int, rng: RandomStream) -> Float64[Tensor, "chain *event"]:
+    return space.canonical(_normal(space, num_chains, rng).to(torch.float64))
+
+
 def _placed(space: ContinuousSpace, num_chains: int, rng: RandomStream) -> Float64[Tensor, "chain *event"]:
     """Particles, uniform in the box or normal with the spread of n^(1/d) mean distances."""
     if space.spec.box is None:
@@ -128,5 +132,6 @@ _DRAWS: dict[SpaceKind, Callable[[ContinuousSpace, int, RandomStream], Float64[T
     "reals": _normal,
     "phase_space": _normal,
     "torus": _uniform_angles,
+    "spheres": _uniform_vectors,
     "particles": _placed,
 }

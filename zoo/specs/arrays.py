@@ -15,6 +15,9 @@ Inside = NDArray[np.bool_]
 CENTER_TOLERANCE = 1e-4
 """Largest distance of a centre of mass from the origin, relative to the largest coordinate (or to 1): float32 sums."""
 
+LENGTH_TOLERANCE = 1e-4
+"""Largest deviation of a unit vector's length from 1: five digits of each component."""
+
 _LARGEST = float(np.finfo(np.float32).max)
 _ROUNDING = 1 + 1e-6  # pi is below its own float32; what lies this far out is wrapped
 
@@ -24,7 +27,8 @@ def as_configurations(array: Array, space: SpaceSpec, name: str = "samples") -> 
 
     Discrete spaces give the space's wire dtype; the others float32 when that came, else float64.  Intervals of angles
     and of periodic boxes are half-open: a value at their upper end, or beyond an end by no more than a rounding to
-    float32, is accepted and moved by one period, in its own precision.
+    float32, is accepted and moved by one period, in its own precision.  Unit vectors whose lengths are off by more than
+    a rounding to float32 are made unit.
 
     Raises:
         InvalidValueError: a wrong shape, or a value outside the space, naming the first offender.
@@ -39,13 +43,15 @@ def as_configurations(array: Array, space: SpaceSpec, name: str = "samples") -> 
     if not inside.all():
         index = tuple(int(i) for i in np.unravel_index(int(np.argmin(inside)), inside.shape))
         path = name + "".join(f"[{i}]" for i in index)
-        value = array[index] if inside.ndim == array.ndim else "centred elsewhere"
+        value = array[index] if inside.ndim == array.ndim else _vector_in_words(array[index], space)
         _refuse(path, f"is {value}; {space.kind} are {allowed}", allowed)
     if space.is_discrete:
         return array.astype(space.wire_dtype)
     kept = array if array.dtype == np.float32 else array.astype(np.float64)
     if space.kind == "torus":
         return _wrapped(kept, np.array(pi))
+    if space.kind == "spheres":
+        return _made_unit(kept)
     return kept if space.box is None else _wrapped(kept, np.array(space.box) / 2)
 
 
@@ -75,6 +81,18 @@ def _wrapped(x: Array, half: NDArray[np.float64]) -> Array:
     moved = np.where(exact >= half, exact - 2 * half, np.where(exact < -half, exact + 2 * half, exact)).astype(x.dtype)
     outside = (moved.astype(np.float64) < -half) | (moved.astype(np.float64) >= half)  # rounded back over the end
     return np.where(outside, np.nextafter(moved, np.zeros_like(moved)), moved)
+
+
+def _made_unit(x: Array) -> Array:
+    """``x`` with the vectors that are not of length 1 to the rounding of float32 divided by theirs; the rest as is."""
+    length = np.linalg.norm(x.astype(np.float64), axis=-1, keepdims=True)
+    off = np.abs(length - 1) > _ROUNDING - 1
+    return np.where(off, x / length, x).astype(x.dtype) if off.any() else x
+
+
+def _vector_in_words(value: Array, space: SpaceSpec) -> str:
+    """What is wrong with a vector, or with a configuration as a whole."""
+    return f"of length {np.linalg.norm(value):.6g}" if space.kind == "spheres" else "centred elsewhere"
 
 
 def _inside(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
@@ -107,6 +125,11 @@ def _angles(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
     return "angles from -pi to pi", np.abs(array.astype(np.float64)) <= pi * _ROUNDING
 
 
+def _unit_vectors(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
+    length = np.linalg.norm(array.astype(np.float64), axis=-1)
+    return "vectors of length 1 (divide each by its length)", np.abs(length - 1) <= LENGTH_TOLERANCE
+
+
 def _particles(array: Array, space: SpaceSpec) -> tuple[str, Inside]:
     x = array.astype(np.float64)
     if space.box is not None:
@@ -127,6 +150,7 @@ _CHECKS: dict[SpaceKind, Callable[[Array, SpaceSpec], tuple[str, Inside]]] = {
     "reals": _reals,
     "phase_space": _reals,
     "torus": _angles,
+    "spheres": _unit_vectors,
     "particles": _particles,
 }
 

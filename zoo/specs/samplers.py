@@ -40,7 +40,7 @@ def _lives_elsewhere(sampler: SamplerSpec, target: TargetSpec, kinds: tuple[Spac
 _PAIRWISE = frozenset({"ising", "spin_glass", "hopfield"})
 _LOCAL = _PAIRWISE | {"potts"}
 _CLUSTERS = frozenset({"ising", "potts"})
-_CONTINUOUS: tuple[SpaceKind, ...] = ("reals", "phase_space", "torus", "particles")
+_CONTINUOUS: tuple[SpaceKind, ...] = ("reals", "phase_space", "torus", "spheres", "particles")
 
 
 def _not_among(sampler: SamplerSpec, target: TargetSpec, kinds: frozenset[str]) -> str | None:

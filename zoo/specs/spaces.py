@@ -7,10 +7,10 @@ from pydantic import Field, model_validator
 
 from zoo.specs.base import Spec
 
-SpaceKind = Literal["spins", "bits", "categorical", "reals", "phase_space", "torus", "particles"]
+SpaceKind = Literal["spins", "bits", "categorical", "reals", "phase_space", "torus", "spheres", "particles"]
 
 DISCRETE: frozenset[SpaceKind] = frozenset({"spins", "bits", "categorical"})
-"""Spaces with the counting measure; the others have Lebesgue's, d(theta) for angles."""
+"""Spaces with the counting measure; the others have Lebesgue's, d(theta) for angles, the area of spheres."""
 
 MAX_CATEGORIES = 256
 """Most values of one categorical variable: they travel as uint8."""
@@ -25,6 +25,7 @@ WIRE_DTYPES: dict[SpaceKind, str] = {
     "reals": "float32",
     "phase_space": "float32",
     "torus": "float32",
+    "spheres": "float32",
     "particles": "float32",
 }
 
@@ -33,8 +34,8 @@ class SpaceSpec(Spec):
     """A space of configurations: its kind, the shape of one event, and what the kind needs beside them.
 
     ``spins`` -1/+1; ``bits`` 0/1; ``categorical`` 0..num_values-1; ``reals``; ``phase_space``, shape (2 n,), positions
-    before their momenta; ``torus``, angles in [-pi, pi); ``particles``, shape (n, d), in free space, or in a periodic
-    ``box`` with coordinates in [-L_k / 2, L_k / 2).
+    before their momenta; ``torus``, angles in [-pi, pi); ``spheres``, unit vectors of d components along the last axis;
+    ``particles``, shape (n, d), in free space, or in a periodic ``box`` with coordinates in [-L_k / 2, L_k / 2).
     """
 
     kind: SpaceKind
@@ -62,6 +63,10 @@ class SpaceSpec(Spec):
             even = len(self.event_shape) == 1 and self.event_shape[0] % 2 == 0
             shape = "configurations (2 n,) were expected, n positions and then their n momenta"
             self._require(even, f"one configuration has shape {self.event_shape}; {shape}")
+        if self.kind == "spheres":
+            vectors = len(self.event_shape) >= 2 and self.event_shape[-1] >= 2
+            shape = "(.., d) was expected, unit vectors of d >= 2 components on a lattice of one axis at least"
+            self._require(vectors, f"one configuration has shape {self.event_shape}; {shape}")
         return self
 
     def _check_particles(self) -> None:
@@ -87,8 +92,18 @@ class SpaceSpec(Spec):
         return prod(self.event_shape)
 
     @property
+    def lattice_shape(self) -> tuple[int, ...]:
+        """The event shape without the axis of the components, where the values are vectors."""
+        return self.event_shape[:-1] if self.kind == "spheres" else self.event_shape
+
+    @property
     def num_degrees_of_freedom(self) -> int:
-        """Dimension of the space: ``num_sites``, less one particle's coordinates where the centre of mass is fixed."""
+        """Dimension of the space: ``num_sites``, less one particle's coordinates where the centre of mass is fixed.
+
+        A unit vector of d components has d - 1.
+        """
+        if self.kind == "spheres":
+            return self.num_sites - prod(self.lattice_shape)
         return self.num_sites - (self.event_shape[-1] if self.centered else 0)
 
     @property

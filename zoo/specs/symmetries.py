@@ -19,10 +19,10 @@ def group_order(symmetries: Iterable[ModelSymmetry], space: SpaceSpec) -> int:
     ``z2``: 2.  ``lattice_translation``: one for each site.  ``lattice_point_group``: a reflection of each axis longer
     than 1, and the exchanges of axes of equal length.
     """
-    sides = [side for side in space.event_shape if side > 1]
+    sides = [side for side in space.lattice_shape if side > 1]
     orders: dict[ModelSymmetry, int] = {
         "z2": 2,
-        "lattice_translation": prod(space.event_shape),
+        "lattice_translation": prod(space.lattice_shape),
         "lattice_point_group": 2 ** len(sides) * prod(factorial(n) for n in Counter(sides).values()),
     }
     return prod(orders[name] for name in symmetries)

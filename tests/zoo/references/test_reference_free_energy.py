@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.zoo.samplers.continuous_systems import Pair, Quartic, Repulsion, Rotors, Springs, System
+from tests.zoo.samplers.continuous_systems import Compasses, Pair, Quartic, Repulsion, Rotors, Springs, System
 from zoo.catalog import build_chains, build_target
 from zoo.core.random import RandomStream
 from zoo.core.targets import Target
@@ -63,6 +63,7 @@ def test_known_free_energies_are_found_within_3_sigma_at_sigma_below_0_05(name: 
 SMALL: dict[str, System] = {
     "reals": Quartic(2),
     "torus": Rotors(2),
+    "spheres": Compasses(2),
     "centred particles": Springs(3, 2),
     "box": Pair(),
     "singular pair in a box": Repulsion(),

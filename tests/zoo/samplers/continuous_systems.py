@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log, pi
+from math import log, pi, sinh, tanh
 from typing import final
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Num
 from scipy.special import ive
 from torch import Tensor
 
-from zoo.core.spaces import ContinuousSpace, Particles, PhaseSpace, Reals, Torus
+from zoo.core.spaces import ContinuousSpace, Particles, PhaseSpace, Reals, Spheres, Torus
 from zoo.core.targets import ContinuousTarget, negative_gradient
 from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.base import Symmetry
@@ -101,6 +101,21 @@ class Rotors(System):
 
 
 @final
+class Compasses(System):
+    """-1.5 sum_i s_i^3 of n unit vectors: <E> = -n (1.5 coth 1.5 - 1), Z = (4 pi sinh(1.5) / 1.5)^n."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(Spheres(SpaceSpec(kind="spheres", event_shape=(n, 3))))
+
+    def energy(self, x: Num[Tensor, "batch *event"]) -> Float[Tensor, " batch"]:
+        return -1.5 * x.to(torch.float64)[..., 2].flatten(1).sum(1)
+
+    def known(self) -> Known:
+        n = self.space.event_shape[0]
+        return Known(-n * (1.5 / tanh(1.5) - 1), -n * log(4 * pi * sinh(1.5) / 1.5))
+
+
+@final
 class Springs(System):
     """sum_{i<j} |x_i - x_j|^2 / 2 with the centre of mass at rest: n sum_i |x_i|^2 / 2 in (n - 1) d dimensions."""
 
@@ -167,6 +182,7 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "reals": lambda: Quartic(2),
     "phase space": Oscillator,
     "torus": lambda: Rotors(3),
+    "spheres": lambda: Compasses(2),
     "centred particles": lambda: Springs(3, 2),
     "box": Pair,
 }

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.zoo.samplers.continuous_systems import Pair, Quartic, Repulsion, Rotors, Springs, System
+from tests.zoo.samplers.continuous_systems import Compasses, Pair, Quartic, Repulsion, Rotors, Springs, System
 from zoo.core.random import RandomStream
 from zoo.core.targets import Target
 from zoo.estimators.free_energy import importance_beta_f
@@ -50,6 +50,7 @@ PATHS: dict[str, Callable[[], tuple[Path, float]]] = {
     "ising": lambda: (TemperaturePath(ISING, 0.4), ising_beta_f()),
     "reals": lambda: of(Quartic(2), from_gaussian),
     "torus": lambda: of(Rotors(2), lambda system: TemperaturePath(system, 1.0)),
+    "spheres": lambda: of(Compasses(2), lambda system: TemperaturePath(system, 1.0)),
     "centred particles": lambda: of(Springs(3, 2), from_gaussian),
     "box": lambda: of(Pair(), lambda system: TemperaturePath(system, 1.0)),
     "singular pair in a box": lambda: of(Repulsion(), lambda system: TemperaturePath(system, 1.0)),

@@ -5,16 +5,20 @@ import torch
 
 from tests.zoo.samplers.continuous_systems import SYSTEMS, Quartic, Repulsion, Rotors, Springs, System
 from zoo.core.random import RandomStream
+from zoo.core.spaces import Spheres
 from zoo.samplers.base import RunPlan, moved_to
 from zoo.samplers.dual_averaging import started, updated
 from zoo.samplers.hmc import Hmc, Point
 from zoo.samplers.starts import random_start
 from zoo.specs.errors import InvalidValueError
 from zoo.specs.samplers import HmcSpec
+from zoo.specs.spaces import SpaceSpec
 from zoo.specs.targets.ising import IsingSpec
 from zoo.specs.targets.lennard_jones import LennardJonesSpec
+from zoo.specs.targets.vector_spins import VectorSpinsSpec
 from zoo.targets.ising import Ising
 from zoo.targets.lennard_jones import LennardJones
+from zoo.targets.vector_spins import VectorSpins
 
 SPEC = HmcSpec(num_leapfrog=5)
 
@@ -22,6 +26,12 @@ SPEC = HmcSpec(num_leapfrog=5)
 @pytest.fixture(params=SYSTEMS)
 def system(request: pytest.FixtureRequest) -> System:
     return SYSTEMS[request.param]()
+
+
+def distance(system: System, x: torch.Tensor, y: torch.Tensor) -> float:
+    """The largest difference of any coordinate, angles and boxes being periodic."""
+    space = system.space
+    return float((x - y if isinstance(space, Spheres) else space.canonical(x - y)).abs().max())
 
 
 def test_a_run_is_a_pure_function_of_its_arguments_and_stays_in_the_space(system: System) -> None:
@@ -36,12 +46,39 @@ def test_trajectories_backwards_lead_to_where_they_began(system: System) -> None
     chains = Hmc(SPEC, system, 1.0)
     state = chains.warm_up(chains.init(64, RandomStream(1)), 50, RandomStream(2))
     size = 0.5 * state.adaptation.adapted
-    momenta = system.space.tangent(RandomStream(4).normals(64, system.space.num_sites).reshape(state.positions.shape))
+    normals = RandomStream(4).normals(64, system.space.num_sites).reshape(state.positions.shape)
+    momenta = system.space.tangent(normals, state.positions)
     end = chains.leapfrog(Point(state.positions, momenta, state.forces), size, 7)
     back = chains.leapfrog(Point(end.positions, -end.momenta, end.forces), size, 7)
-    assert float((system.space.canonical(end.positions - state.positions)).abs().max()) > 0.01
-    assert float(system.space.canonical(back.positions - state.positions).abs().max()) < 1e-8
+    assert distance(system, end.positions, state.positions) > 0.01
+    assert distance(system, back.positions, state.positions) < 1e-8
     torch.testing.assert_close(back.momenta, -momenta, rtol=1e-8, atol=1e-8)
+
+
+def test_free_motion_on_spheres_goes_round_great_circles() -> None:
+    space = Spheres(SpaceSpec(kind="spheres", event_shape=(2, 3)))
+    x = torch.tensor([[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]], dtype=torch.float64)
+    v = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]], dtype=torch.float64)
+    ahead, velocity = space.moved(x, v, torch.pi / 4)
+    expected = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]], dtype=torch.float64)
+    torch.testing.assert_close(ahead, expected, atol=1e-15, rtol=0)
+    expected = torch.tensor([[[0.0, 0.0, -2.0], [0.0, 0.0, 0.0]]], dtype=torch.float64)
+    torch.testing.assert_close(velocity, expected, atol=1e-15, rtol=0)
+
+
+def test_errors_of_trajectories_on_spheres_are_of_second_order() -> None:
+    target = VectorSpins(VectorSpinsSpec(shape=(4,), h=0.7))
+    chains = Hmc(SPEC, target, 1.3)
+    state = chains.init(200, RandomStream(1))
+    p = target.space.tangent(RandomStream(4).normals(200, 12).reshape(200, 4, 3), state.positions)
+    rises = []
+    for steps in (10, 20, 40):
+        size = torch.tensor([1.0 / steps], dtype=torch.float64)
+        end = chains.leapfrog(Point(state.positions, p, state.forces), size, steps)
+        kinetic = 0.5 * (end.momenta.square() - p.square()).flatten(1).sum(1)
+        rises.append(float((1.3 * (target.energy(end.positions) - state.energies) + kinetic).abs().mean()))
+    assert rises[0] / rises[1] == pytest.approx(4, rel=0.05)
+    assert rises[1] / rises[2] == pytest.approx(4, rel=0.02)
 
 
 def test_trajectories_preserve_the_volume_of_phase_space() -> None:

@@ -50,6 +50,22 @@ def _by_parity(number: Int[Tensor, " site"]) -> Halves:
     return Halves((number % 2 == 0).nonzero()[:, 0], (number % 2 == 1).nonzero()[:, 0])
 
 
+def in_pieces(
+    x: Float[Tensor, "batch site"], features: Features, per_row: int, apply: Callable[[Tensor, Features], Mapped]
+) -> Mapped:
+    """``apply`` to all rows, in parts whose layers have ``per_row`` parameters for each row at once.
+
+    With gradients everything is kept anyway, so there all at once.
+    """
+    number = 1 if torch.is_grad_enabled() else min(len(x), -(-len(x) * per_row // _PARAMETERS_AT_ONCE))
+    if number <= 1:
+        return apply(x, features)
+    parts = x.chunk(number)
+    seen = [features] * len(parts) if features is None or len(features) == 1 else features.chunk(number)
+    mapped = [apply(*part) for part in zip(parts, seen, strict=True)]
+    return torch.cat([values for values, _ in mapped]), torch.cat([log_det for _, log_det in mapped])
+
+
 @final
 class Couplings(Bijection):
     """Layers x_a = f(z_a; p(z_b)), x_b = z_b, in which a and b are the two halves in turn.
@@ -82,15 +98,9 @@ class Couplings(Bijection):
     def _in_pieces(
         self, x: Float[Tensor, "batch site"], features: Features, layers: Sequence[int], apply: ScalarStep
     ) -> Mapped:
-        """All rows, in as few parts as fit; with gradients everything is kept anyway, so there all at once."""
-        numbers = len(x) * self.scalar_map.num_parameters * max(self._sizes)
-        number = 1 if torch.is_grad_enabled() else min(len(x), -(-numbers // _PARAMETERS_AT_ONCE))
-        if number <= 1:
-            return self._through(x, features, layers, apply)
-        parts = x.chunk(number)
-        seen = [features] * len(parts) if features is None or len(features) == 1 else features.chunk(number)
-        mapped = [self._through(*part, layers, apply) for part in zip(parts, seen, strict=True)]
-        return torch.cat([values for values, _ in mapped]), torch.cat([log_det for _, log_det in mapped])
+        """All rows, in as few parts as fit."""
+        per_row = self.scalar_map.num_parameters * max(self._sizes)
+        return in_pieces(x, features, per_row, lambda part, seen: self._through(part, seen, layers, apply))
 
     def _through(
         self, x: Float[Tensor, "batch site"], features: Features, layers: Sequence[int], apply: ScalarStep

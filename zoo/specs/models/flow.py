@@ -22,9 +22,10 @@ class FlowSpec(DistributionSpec):
     base: Literal["normal", "free_field"] = "normal"
     """What the bijection begins with.  ``normal``: independent variables of one width (of particles, a harmonic trap).
     ``free_field``: a Gaussian field on the periodic lattice, whose propagator is learnt for every wave vector.  Angles
-    always begin evenly distributed."""
+    and unit vectors always begin evenly distributed."""
     scale: Annotated[float, Field(ge=1e-9, le=1e9)] = 1.0
-    """The width of ``base`` before training, in the unit of the coordinates; it is learnt.  Angles have none."""
+    """The width of ``base`` before training, in the unit of the coordinates; it is learnt.  Angles and unit
+    vectors have none."""
 
     def unsupported_reason(self, space: SpaceSpec) -> str | None:
         """Beyond symmetries: coordinates must be free, and what is meant for lattices needs one."""
@@ -35,8 +36,9 @@ class FlowSpec(DistributionSpec):
             return f"family {self.family!r} models free coordinates, and the target has particles {what}"
         if self.base == "free_field" and space.kind != "reals":
             return f"base 'free_field' is a field on a lattice, and the target lives on {space.kind}; use 'normal'"
-        if space.kind == "torus" and self.scale != 1:
-            return "scale is a width of real variables, and the target has angles, which begin evenly; leave it out"
+        if space.kind in {"torus", "spheres"} and self.scale != 1:
+            values = "angles" if space.kind == "torus" else "unit vectors"
+            return f"scale is a width of real variables, and the target has {values}, which begin evenly; leave it out"
         return None
 
 

@@ -17,7 +17,7 @@ Symmetry = Literal[
     "gauge",  # theta_mu(x) -> alpha(x) + theta_mu(x) - alpha(x + mu) for links
     "value_permutation",  # a permutation of the values of a categorical variable, the same at all sites
     "permutation",  # exchange of particles
-    "rotation",  # x_i -> R x_i with R orthogonal, for particles in free space
+    "rotation",  # x_i -> R x_i with R orthogonal, for particles in free space, and for vector spins
     "translation",  # x_i -> x_i + a for all particles
 ]
 
