@@ -46,7 +46,7 @@ generate: $(INSTALLED)
 	$(BIN)/python -m service.rest.export_openapi docs/openapi.json
 
 # All tables of docs/results, or one: make bench NAME=exact_references
-BENCHMARKS := sequential_sampling autoregressive flows flow_speed flow_corrections time_to_accuracy learning_from_data exact_references samplers reference_routes temperature_scan serving
+BENCHMARKS := sequential_sampling autoregressive flows flow_speed flow_compile flow_corrections time_to_accuracy learning_from_data exact_references samplers reference_routes temperature_scan serving
 bench: $(INSTALLED)
 	for name in $(or $(NAME),$(BENCHMARKS)); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 

@@ -1,6 +1,7 @@
 """What a request will cost: seconds of computing as a linear function of its rows, learnt from the answers."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from zoo.specs.corrections import rows_evaluated
@@ -18,7 +19,7 @@ def num_rows(operation: str, payload: Payload) -> int:
     """How many rows an engine works through for a request; the cost grows in proportion."""
     match operation:
         case "sample" | "free_energy":
-            return int(payload["n"])
+            return int(payload["expected_samples"] if "expected_samples" in payload else payload["n"])
         case "sample_corrected":
             return rows_evaluated(payload["correction"], int(payload["n"]))
         case "free_energy_curve":
@@ -85,7 +86,9 @@ class CostModel:
         self._nominal[model, str(version)] = seconds_per_row
 
     def learn(self, operation: str, payload: Payload, seconds: float) -> None:
-        """Take note of what an answer took."""
+        """Take note of what an answer took, where its rows were known before."""
+        if "expected_samples" in payload:
+            return
         if len(self._lines) >= _MOST_KINDS:
             self._lines.clear()
         self._lines.setdefault(kind_of(operation, payload), _Line()).add(num_rows(operation, payload), seconds)
@@ -103,7 +106,10 @@ class CostModel:
         rows, kind = num_rows(operation, payload), kind_of(operation, payload)
         per_row = self._nominal.get((kind[1], kind[-1]), _SECONDS_PER_ROW)
         line = self._lines.get(kind)
+        longest = (
+            float(payload["accuracy"]["max_seconds"]) if "accuracy" in payload else inf
+        )  # no sample is drawn later
         if line is None:
-            return rows * per_row
+            return min(rows * per_row, longest)
         near = min(rows, _FAR * line.most)
-        return line.at(near, per_row) + (rows - near) * per_row
+        return min(line.at(near, per_row) + (rows - near) * per_row, longest)

@@ -118,7 +118,10 @@ def _answer(drawn: Samples) -> ArrayAnswer:
 def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
     """The result as the API shows it."""
     estimate = result.estimate
-    body = {
+    accuracy: dict[str, Any] = {}
+    if result.target_standard_error is not None:
+        accuracy = {"target_standard_error": result.target_standard_error, "target_reached": result.target_reached}
+    body: dict[str, Any] = {
         "beta_f": estimate.value,
         "standard_error": estimate.standard_error,
         "beta_f_per_site": estimate.value / result.num_sites,
@@ -132,6 +135,7 @@ def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
             "reliable": estimate.reliable,
             "warnings": list(estimate.warnings),
             "why": result.why,
+            **accuracy,
         },
         "model": result.record.model,
         "version": result.record.version,

@@ -21,11 +21,12 @@ from service.use_cases.resolve import (
     resolve_version,
     target_of,
 )
-from zoo.specs.errors import CapabilityMissingError
+from zoo.specs.errors import CapabilityMissingError, FieldError, InvalidValueError
 from zoo.specs.estimate import Estimate, ExactReference, ForwardCheck
 from zoo.specs.requests import FreeEnergyRequest
 from zoo.specs.targets.base import TargetSpec
 
+_SAMPLING_SHARE = 0.8  # of the time that an answer may take, where samples are drawn until an error is reached
 EXACT_SECONDS = 2.0
 """How long an exact value beside an estimate is searched for, at most."""
 
@@ -38,10 +39,12 @@ WHY = {
 
 @dataclass(frozen=True)
 class FreeEnergyProgress:
-    """How many samples have been drawn, and what fraction of all that is."""
+    """How many samples have been drawn, what fraction of all that is, and the estimate so far."""
 
     num_samples: int
     fraction: float
+    beta_f: float | None = None
+    standard_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class FreeEnergyResult:
     num_sites: int
     why: str
     compute_seconds: float
+    target_standard_error: float | None = None
+    target_reached: bool | None = None
+    """Whether the error is as small as was asked; None where none was asked for."""
 
 
 async def estimate_free_energy(
@@ -69,7 +75,7 @@ async def estimate_free_energy(
     Raises:
         NotFoundError: no such version.
         CapabilityMissingError: another beta than the trained one, or a model learnt from data alone.
-        InvalidValueError: a condition without a value, or far outside its range.
+        InvalidValueError: a condition without a value, or far outside its range; more time than the answer may take.
         LimitExceededError: more samples than one estimate may draw.
     """
     record = await resolve_version(context, model, ref)
@@ -85,7 +91,7 @@ async def estimate_free_energy(
         "method": "variational" if request.method == "variational" else "importance",
         "condition": condition.values,
         "exact_seconds": exact_seconds(seconds) if condition.target_values else 0.0,
-    }
+    } | _accuracy(context, record, request, seconds)
     async with aclosing(context.engine.ask("free_energy", payload, seconds)) as parts:  # leaving it stops the engine
         async for part in parts:
             if "progress" in part:
@@ -102,9 +108,38 @@ async def estimate_free_energy(
                 num_sites=target.space.num_sites,
                 why=part.get("why", WHY[request.method]),
                 compute_seconds=part["compute_seconds"],
+                target_standard_error=request.target_standard_error,
+                target_reached=part.get("target_reached"),
             )
             await run_sync(partial(_store, context, result))
             yield result
+
+
+def _accuracy(
+    context: Context, record: VersionRecord, request: FreeEnergyRequest, seconds: float
+) -> dict[str, dict[str, float] | int]:
+    """What an engine is told where an error is asked for, and how many samples that is expected to take."""
+    target = request.target_standard_error
+    if target is None:
+        return {}
+    allowed = _SAMPLING_SHARE * seconds
+    if request.max_seconds is not None and request.max_seconds > allowed:
+        message = (
+            f"is {request.max_seconds:g}, and this answer may take {seconds:g} s, of which {allowed:g} are for "
+            "samples; ask for less, or allow more time with the header Prefer: wait=N (a deadline in gRPC)"
+        )
+        raise InvalidValueError(
+            f"max_seconds {message}", errors=(FieldError("max_seconds", message, f"at most {allowed:g}"),)
+        )
+    most = max(request.n, context.settings.max_estimate_values // target_of(record).space.num_sites)
+    fraction = record.metrics.get("effective_sample_fraction") or 1.0
+    expected = min(most, max(request.n, (1 / fraction - 1) / target**2))
+    limits = {
+        "target_standard_error": target,
+        "max_seconds": request.max_seconds or allowed,
+        "max_samples": most,
+    }
+    return {"accuracy": limits, "expected_samples": int(expected)}
 
 
 def _check_method(record: VersionRecord, method: str) -> None:

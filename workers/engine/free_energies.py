@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Float64
 from pydantic import TypeAdapter
 
+from workers.engine.accuracy import Accuracy, drawn_until, what_was_missed
 from workers.engine.models import Condition, WarmApproximation, WarmModel
 from zoo.catalog import AnyTarget
 from zoo.core.random import RandomStream
 from zoo.core.self_consistency import Solution
 from zoo.estimators.free_energy import importance_beta_f, variational_beta_f
 from zoo.estimators.thermodynamics import thermodynamics
+from zoo.estimators.weights import Vector
 from zoo.specs.estimate import Estimate
 from zoo.specs.targets.base import TargetSpec
 
@@ -36,7 +38,8 @@ class _Drawn:
 def free_energy(engine: "Engine", payload: Part) -> Iterator[Part | None]:
     """Progress parts, then the estimate: by importance weights or the variational bound of ``n`` samples.
 
-    With ``exact_seconds`` the exact value at the condition stands beside it where it is found in that time.
+    With ``accuracy`` as many more as that asks for, and whether it was ``target_reached``.  With ``exact_seconds`` the
+    exact value at the condition stands beside it where it is found in that time.
     """
     warm = engine.models.get(payload["model"], payload["version"])
     condition, n = payload.get("condition", {}), payload["n"]
@@ -45,18 +48,29 @@ def free_energy(engine: "Engine", payload: Part) -> Iterator[Part | None]:
     if warm.approximation is not None:
         yield from _approximated(engine, warm, warm.approximation, condition, seconds)
         return
+    wish = Accuracy(**payload["accuracy"]) if "accuracy" in payload else None
     with engine.references.search(_specs(warm, [condition] if seconds else []), seconds) as search:
-        drawn = _Drawn([], [])
-        for done in _draw(warm, condition, n, RandomStream(payload["seed"]), drawn):
-            yield {"progress": {"num_samples": done, "fraction": done / n}}
+        drawn, rng = _Drawn([], []), RandomStream(payload["seed"])
+
+        def draw(start: int, stop: int) -> Iterator[Vector]:
+            for _ in _draw(warm, condition, range(start, stop), rng, drawn):
+                yield drawn.log_weights[-1]
+
+        spent = yield from drawn_until(draw, n, payload["method"], wish)
         yield from search.remaining()
     log_weights = np.concatenate(drawn.log_weights)
     if payload["method"] != "variational" and np.isneginf(log_weights).any():  # the bound is infinite
-        answer = {"estimate": _plain(importance_beta_f(log_weights)), "upper_bound": None}
+        estimate = importance_beta_f(log_weights)
+        answer: Part = {"upper_bound": None}
     else:
         bound = variational_beta_f(log_weights)
         estimate = bound if payload["method"] == "variational" else importance_beta_f(log_weights)
-        answer = {"estimate": _plain(estimate), "upper_bound": _plain(bound)}
+        answer = {"upper_bound": _plain(bound)}
+    if wish is not None:
+        missed = what_was_missed(wish, spent, estimate.num_samples, estimate.standard_error)
+        estimate = estimate.model_copy(update={"warnings": estimate.warnings + missed})
+        answer["target_reached"] = not missed
+    answer["estimate"] = _plain(estimate)
     yield answer | ({"exact": search.answers[0]} if seconds else {})
 
 
@@ -95,7 +109,7 @@ def free_energy_curve(engine: "Engine", payload: Part) -> Iterator[Part | None]:
     with engine.references.search(_specs(warm, conditions), payload["exact_seconds"]) as search:
         for k, condition in enumerate(conditions):
             drawn = _Drawn([], [])
-            for done in _draw(warm, condition, n, rng.spawn(k), drawn):
+            for done in _draw(warm, condition, range(n), rng.spawn(k), drawn):
                 total = k * n + done
                 yield {"progress": {"num_samples": total, "fraction": total / (n * len(conditions))}}
             points.append(_point(drawn, warm.state(condition).beta))
@@ -103,15 +117,15 @@ def free_energy_curve(engine: "Engine", payload: Part) -> Iterator[Part | None]:
     yield {"points": [point | {"exact": exact} for point, exact in zip(points, search.answers, strict=True)]}
 
 
-def _draw(warm: WarmModel, condition: Condition, n: int, rng: RandomStream, drawn: _Drawn) -> Iterator[int]:
+def _draw(warm: WarmModel, condition: Condition, rows: range, rng: RandomStream, drawn: _Drawn) -> Iterator[int]:
     """The number of samples drawn so far, after each tile; ``drawn`` collects what they weigh."""
     model, state = warm.model(condition), warm.state(condition)
-    for tile in warm.tiles(n):
-        x, log_prob = model.sample_and_log_ratio(tile.rows, rng.at(tile.start))
+    for tile in warm.tiles(len(rows)):
+        x, log_prob = model.sample_and_log_ratio(tile.rows, rng.at(rows.start + tile.start))
         reduced = state.reduced_energy(x)
         drawn.log_weights.append((-reduced - log_prob)[: tile.used].cpu().numpy())
         drawn.reduced_energies.append(reduced[: tile.used].cpu().numpy())
-        yield tile.start + tile.used
+        yield rows.start + tile.start + tile.used
 
 
 def _point(drawn: _Drawn, beta: float) -> Part:

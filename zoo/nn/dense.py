@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zoo.nn.activations import activated
 from zoo.nn.conditioner import Conditioner, Parity
 from zoo.nn.conditioning import Features, Modulation
-from zoo.nn.dense_layers import FUNCTIONS, dense_layers
 from zoo.nn.weights import normal_parameter
 from zoo.specs.models.flow import Activation
 
@@ -69,16 +69,13 @@ class DenseConditioner(Conditioner):
         return self._network(y, features).view(len(y), self.shape.parameters, self.shape.active)
 
     def _network(self, y: Float[Tensor, "batch frozen"], features: Features) -> Float[Tensor, "batch output"]:
-        if self.parity is None and self.output_bias is not None and (features is None or not self.modulations):
-            output, bias = self.output_weight.flatten(0, 1), self.output_bias.flatten()
-            return dense_layers(y, [*self.weights, output], [*self.biases, bias], self.shape.activation)
         h = y
         for layer, weight in enumerate(self.weights):
             h = torch.mm(h, weight.t()) if self.parity else torch.addmm(self.biases[layer], h, weight.t())
             if features is not None and self.modulations:
                 scale, shift = self.modulations[layer](features)
                 h = h * scale if self.parity else torch.addcmul(shift, h, scale)
-            h = torch.tanh(h) if self.parity else FUNCTIONS[self.shape.activation](h)
+            h = torch.tanh(h) if self.parity else activated(h, self.shape.activation)
         return self._output(h)
 
     def _output(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch output"]:

@@ -12,10 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv2d, conv3d, one_hot, pad
 
+from zoo.nn.activations import activated
 from zoo.nn.conditioner import Conditioner, Parity
 from zoo.nn.conditioning import Features, Modulation
 from zoo.nn.dense import FIRST_OUTPUT_SCALE
-from zoo.nn.dense_layers import FUNCTIONS
 from zoo.nn.weights import normal_parameter
 from zoo.specs.models.flow import Activation
 
@@ -88,7 +88,7 @@ class PeriodicConvolution(Conditioner):
             if features is not None and self.modulations:
                 scale, shift = (rows.unsqueeze(2) for rows in self.modulations[layer](features))
                 h = h * scale if self.parity else torch.addcmul(shift, h, scale)
-            h = torch.tanh(h) if self.parity else FUNCTIONS[self.shape.activation](h)
+            h = torch.tanh(h) if self.parity else activated(h, self.shape.activation)
         return self._output(h)
 
     def _output(self, h: Float[Tensor, "batch channel site"]) -> Float[Tensor, "batch parameter active"]:

@@ -10,6 +10,7 @@ from zoo.specs.corrections import Correction
 MAX_SEED = 2**53 - 1
 MAX_BETAS = 256
 MAX_PROPOSALS = 1_000_000
+MIN_TARGET_ERROR = 1e-6
 
 Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -108,8 +109,21 @@ class FreeEnergyRequest(ConditionedRequest):
     method: Literal["auto", "variational", "importance"] = "auto"
     """``auto`` takes importance weights where the model has an exact density."""
     n: Count = 10_000
-    """Number of model samples."""
+    """Number of model samples; with ``target_standard_error`` those that it begins with."""
     seed: Seed | None = None
+    target_standard_error: Annotated[float | None, Field(ge=MIN_TARGET_ERROR, le=1e6)] = None
+    """Samples are drawn until the standard error of beta_f, in nats, is at most this, 1e-6 or more: log-probabilities
+    of single-precision networks say no more.  An estimate that could not get there says so."""
+    max_seconds: Annotated[float | None, Field(gt=0, le=3600)] = None
+    """How long samples are drawn for ``target_standard_error``; without it four fifths of the time that the answer may
+    take, which ``Prefer: wait=N`` says."""
+
+    @model_validator(mode="after")
+    def _time_for_something(self) -> Self:
+        if self.max_seconds is not None and self.target_standard_error is None:
+            msg = "max_seconds bounds the search for target_standard_error; give that too, or leave both out"
+            raise ValueError(msg)
+        return self
 
 
 class FreeEnergyCurveRequest(Spec):
