@@ -46,7 +46,10 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Call:
-    """One request.  ``repeatable`` says that sending it twice does what sending it once does."""
+    """One request.  ``repeatable`` says that sending it twice does what sending it once does.
+
+    ``timeout`` is in seconds, where another one than the connection's is meant.
+    """
 
     method: str
     path: str
@@ -54,6 +57,7 @@ class Call:
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
+    timeout: float | None = None
 
 
 def json_call(path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, **options: Any) -> Call:  # noqa: ANN401 - fields of Call
@@ -190,7 +194,12 @@ class Connection:
     def _send_once(self, call: Call) -> httpx.Response:
         with self._transport_errors():
             response = self._http.request(
-                call.method, call.path, params=call.params, content=call.content, headers=call.headers
+                call.method,
+                call.path,
+                params=call.params,
+                content=call.content,
+                headers=call.headers,
+                timeout=httpx.USE_CLIENT_DEFAULT if call.timeout is None else call.timeout,
             )
         self._raise_for_status(response)
         return response

@@ -16,6 +16,8 @@ from helmholtz.room import Room
 LONGEST_WAIT = 300
 """Seconds; the service waits no longer for a synchronous answer."""
 
+_SAMPLING_SHARE = 0.8  # of the time of an answer, in which samples may be drawn for an error that was asked for
+
 
 class InferenceCalls(Room):
     """The verbs of a model.
@@ -93,14 +95,17 @@ class InferenceCalls(Room):
     ) -> FreeEnergyResult:
         """An estimate of beta_f = -ln Z of the model's target, with its error, evidence and, where known, the truth.
 
-        ``options`` are the other fields of the request: ``target_standard_error``, ``max_seconds``, ``beta``,
-        ``condition``.
+        ``options`` are the other fields of the request.  ``target_standard_error``: samples are drawn until the error
+        is that small, for at most ``max_seconds``, which may be longer than the client's timeout; without it four
+        fifths of that.  ``beta`` and ``condition``: values of what the model is conditioned on.
 
         Raises:
             AnsweredAsJobError: it would take longer than the client waits.
         """
         body = {"method": method, "n": n, "seed": seed, **options}
-        response = self._ask(json_call(_path(model, ref, "freeEnergy"), body, self._headers(JSON)))
+        seconds = max(self._connection.timeout, (options.get("max_seconds") or 0.0) / _SAMPLING_SHARE + 1)
+        headers = self._headers(JSON, seconds)
+        response = self._ask(json_call(_path(model, ref, "freeEnergy"), body, headers, timeout=seconds))
         return FreeEnergyResult.read(_named(response, model) | self._connection.read_object(response))
 
     def free_energy_curve(
@@ -130,8 +135,8 @@ class InferenceCalls(Room):
         response = self._connection.send(Call("GET", "/v1/free-energies:curve", params))
         return StoredCurve.read(self._connection.read_object(response))
 
-    def _headers(self, accept: str) -> dict[str, str]:
-        wait = max(1, min(int(self._connection.timeout), LONGEST_WAIT))
+    def _headers(self, accept: str, seconds: float | None = None) -> dict[str, str]:
+        wait = max(1, min(int(self._connection.timeout if seconds is None else seconds), LONGEST_WAIT))
         return {"Accept": accept, "Prefer": f"wait={wait}"}
 
     def _ask(self, call: Call) -> httpx.Response:

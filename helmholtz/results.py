@@ -314,6 +314,10 @@ class Diagnostics(Answer):
     pareto_k: float | None = None
     reliable: bool = True
     warnings: list[str] = []
+    why: str = ""
+    target_standard_error: float | None = None
+    target_reached: bool | None = None
+    """Whether the error is as small as was asked; None where none was asked for."""
 
 
 class FreeEnergyResult(Answer):

@@ -11,7 +11,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from helmholtz.results import FreeEnergyCurveResult, FreeEnergyResult, Job, SampleResult, StoredCurve, Version
+from helmholtz.results import (
+    Diagnostics,
+    FreeEnergyCurveResult,
+    FreeEnergyResult,
+    Job,
+    SampleResult,
+    StoredCurve,
+    Version,
+)
 
 STATE_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "quarantined": "red"}
 
@@ -208,6 +216,7 @@ def free_energy_facts(result: FreeEnergyResult) -> Table:
             "exact": f"{exact.beta_f:.10g} ({exact.method})" if exact else None,
             "deviation": f"{sigma:+.2f} sigma" if sigma is not None else None,
             "samples": evidence.num_samples,
+            "error asked for": _asked_error(evidence),
             "effective fraction": f"{fraction:.4f}" if fraction is not None else None,
             "Pareto k": evidence.pareto_k,
             "reliable": _verdict(evidence.reliable),
@@ -215,6 +224,12 @@ def free_energy_facts(result: FreeEnergyResult) -> Table:
             "seed": result.seed,
         }
     )
+
+
+def _asked_error(evidence: Diagnostics) -> str | None:
+    if evidence.target_standard_error is None:
+        return None
+    return f"{evidence.target_standard_error:g} ({'reached' if evidence.target_reached else 'not reached'})"
 
 
 def curve_report(result: FreeEnergyCurveResult) -> RenderableType:

@@ -138,7 +138,7 @@ def free_energy(
     method: Annotated[str, typer.Option(help="auto, variational or importance")] = "auto",
     n: Annotated[int | None, typer.Option("-n", help="Number of samples")] = None,
     target_standard_error: Annotated[
-        float | None, typer.Option(help="Sample until the error of beta_f is this")
+        str | None, typer.Option(metavar="ERROR[:SECONDS]", help="Sample until the error is this, for so long at most")
     ] = None,
     seed: Seed = None,
     ref: Ref = None,
@@ -147,9 +147,22 @@ def free_energy(
     """The free energy beta_f = -ln Z of a model's target, with its error and, where known, the exact value."""
     with session(context) as s:
         values = assignments(condition or (), "--condition")
-        wishes: dict[str, Any] = {"target_standard_error": target_standard_error, "condition": values or None}
+        wishes = _accuracy(target_standard_error) | {"condition": values or None}
         result = s.client.free_energy(model, method, n, seed, ref, **wishes)
         s.answer(result.model_dump(mode="json"), display.free_energy_facts(result))
+
+
+def _accuracy(asked: str | None) -> dict[str, Any]:
+    """What ERROR or ERROR:SECONDS asks for, as fields of the request."""
+    if asked is None:
+        return {}
+    names = ("target_standard_error", "max_seconds")
+    try:
+        numbers = [float(part) for part in asked.split(":")]
+        return dict(zip(names[: len(numbers)], numbers, strict=True))
+    except ValueError:
+        msg = f"--target-standard-error is {asked!r}; ERROR or ERROR:SECONDS was expected, such as 0.01 or 0.01:60"
+        raise typer.BadParameter(msg) from None
 
 
 def curve(

@@ -2,7 +2,6 @@
 
 import time
 from functools import partial
-from typing import Any
 
 from fastapi import Request, Response
 
@@ -12,15 +11,16 @@ from service.rest.dependencies import ContextOf, PrefersJob, SecondsAllowed, cal
 from service.rest.encoding import json_response, negotiate, one_array_only, timing
 from service.rest.formats.media_types import BINARY, NPY
 from service.rest.formats.parted import with_first
+from service.rest.free_energy_body import free_energy_body
 from service.rest.jobs import IdempotencyKey, accepted, as_json
 from service.rest.openapi import Responses, also_as, json_body, problems
 from service.rest.query import ONLY_KNOWN
 from service.rest.routing import make_router
+from service.rest.server_sent import streamed_free_energy, wants_events
 from service.use_cases.defer_samples import defer_samples, takes_longer
 from service.use_cases.draw_samples import Samples, draw_samples
-from service.use_cases.estimate_free_energy import FreeEnergyResult, final_free_energy
+from service.use_cases.estimate_free_energy import estimate_free_energy, final_free_energy
 from service.use_cases.specs import parse
-from zoo.specs.estimate import Estimate
 from zoo.specs.requests import FreeEnergyRequest, SampleRequest
 
 router = make_router("/v1/models", "inference")
@@ -85,9 +85,15 @@ _FREE_ENERGY = json_body(FreeEnergyRequest, required=False)
 async def free_energy(
     model: str, request: Request, context: ContextOf, seconds: SecondsAllowed, ref: str | None = None
 ) -> Response:
-    """beta_f = -ln Z with its error, an upper bound, and the exact value beside it where one is known."""
+    """beta_f = -ln Z with its error, an upper bound, and the exact value beside it where one is known.
+
+    With ``target_standard_error`` samples are drawn until that is reached, or the time is over.  With
+    `Accept: text/event-stream` the estimate so far comes as events `progress`, and the answer as `result`.
+    """
     started = time.perf_counter()
     asked = await read_as(request, context.settings, partial(parse, FreeEnergyRequest), default={})
+    if wants_events(request):
+        return await streamed_free_energy(request, estimate_free_energy(context, model, ref, asked, seconds))
     result = await while_connected(request, final_free_energy(context, model, ref, asked, seconds))
     queue = max(0.0, time.perf_counter() - started - result.compute_seconds)
     headers = version_headers(result.record, result.seed)
@@ -113,41 +119,3 @@ def _answer(drawn: Samples) -> ArrayAnswer:
         about=about_version(drawn.record, drawn.seed, drawn.condition) | about,
         headers=version_headers(drawn.record, drawn.seed),
     )
-
-
-def free_energy_body(result: FreeEnergyResult) -> dict[str, Any]:
-    """The result as the API shows it."""
-    estimate = result.estimate
-    accuracy: dict[str, Any] = {}
-    if result.target_standard_error is not None:
-        accuracy = {"target_standard_error": result.target_standard_error, "target_reached": result.target_reached}
-    body: dict[str, Any] = {
-        "beta_f": estimate.value,
-        "standard_error": estimate.standard_error,
-        "beta_f_per_site": estimate.value / result.num_sites,
-        "f": estimate.value / result.beta,
-        "method": estimate.method,
-        "diagnostics": {
-            "num_samples": estimate.num_samples,
-            "effective_sample_size": estimate.effective_sample_size,
-            "effective_sample_fraction": estimate.effective_sample_fraction,
-            "pareto_k": estimate.pareto_k,
-            "reliable": estimate.reliable,
-            "warnings": list(estimate.warnings),
-            "why": result.why,
-            **accuracy,
-        },
-        "model": result.record.model,
-        "version": result.record.version,
-        "seed": result.seed,
-    }
-    if result.upper_bound is not None:
-        body["upper_bound"] = _bound(result.upper_bound)
-    if result.exact is not None:
-        exact = result.exact
-        body["exact"] = {"beta_f": exact.beta_f, "method": exact.method, "citation": exact.citation}
-    return body | at(result.condition)
-
-
-def _bound(estimate: Estimate) -> dict[str, Any]:
-    return {"beta_f": estimate.value, "standard_error": estimate.standard_error}

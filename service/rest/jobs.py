@@ -15,6 +15,7 @@ from service.rest.formats.media_types import NPZ, SAFETENSORS
 from service.rest.openapi import Responses, also_as, json_body_of_kinds, problems
 from service.rest.records import to_text
 from service.rest.routing import make_router
+from service.rest.server_sent import as_event, as_stream
 from service.use_cases.cancel_job import cancel_job
 from service.use_cases.follow_job import follow_job
 from service.use_cases.read_job import JobFilter, read_children, read_job, read_jobs, read_log, read_metric
@@ -126,7 +127,7 @@ async def events(
     start = int(last_event_id) if last_event_id is not None and last_event_id.isdecimal() else 0
     await read_job(context, job_id)
     stream = _server_sent(follow_job(context, job_id, start))
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return as_stream(stream)
 
 
 async def _server_sent(stream: AsyncIterator[dict[str, Any] | None]) -> AsyncIterator[bytes]:
@@ -138,7 +139,7 @@ async def _server_sent(stream: AsyncIterator[dict[str, Any] | None]) -> AsyncIte
                 yield b": still here\n\n"
             continue
         silent = 0
-        yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event["id"], event["type"].encode(), orjson.dumps(event["data"]))
+        yield as_event(event["type"], orjson.dumps(event["data"]), event["id"])
 
 
 def accepted(job: dict[str, Any], headers: dict[str, str] | None = None) -> Response:

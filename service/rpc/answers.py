@@ -1,6 +1,7 @@
 """What the use cases of inference answer, as messages."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from service.rpc.chunks import Arrays
@@ -76,8 +77,7 @@ def completion_chunk(found: Completions, rows: Arrays, *, first: bool, last: boo
 def free_energy_update(update: FreeEnergyProgress | FreeEnergyResult) -> pb.FreeEnergyUpdate:
     """Progress, or the result."""
     if isinstance(update, FreeEnergyProgress):
-        progress = pb.Progress(num_samples=update.num_samples, fraction=update.fraction)
-        return pb.FreeEnergyUpdate(progress=progress)
+        return pb.FreeEnergyUpdate(progress=pb.Progress(**asdict(update)))
     return pb.FreeEnergyUpdate(result=_result(update))
 
 
@@ -104,7 +104,7 @@ def _result(result: FreeEnergyResult) -> pb.FreeEnergyResult:
         f=estimate.value / result.beta,
         method=estimate.method,
         upper_bound=None if bound is None else pb.Bound(beta_f=bound.value, standard_error=bound.standard_error),
-        diagnostics=_diagnostics(estimate, result.why),
+        diagnostics=_accurate(_diagnostics(estimate, result.why), result),
         exact=exact,
         model=result.record.model,
         version=result.record.version,
@@ -135,6 +135,14 @@ def _point(point: CurvePoint, num_sites: int) -> pb.CurvePoint:
 
 def _measured(estimate: Estimate) -> pb.Measured:
     return pb.Measured(value=estimate.value, standard_error=estimate.standard_error)
+
+
+def _accurate(diagnostics: pb.Diagnostics, result: FreeEnergyResult) -> pb.Diagnostics:
+    """``diagnostics`` with the error that was asked for, where one was."""
+    if result.target_standard_error is not None and result.target_reached is not None:
+        diagnostics.target_standard_error = result.target_standard_error
+        diagnostics.target_reached = result.target_reached
+    return diagnostics
 
 
 def _diagnostics(estimate: Estimate, why: str = "") -> pb.Diagnostics:

@@ -115,7 +115,8 @@ class Inference(inference_pb2_grpc.InferenceServicer):  # type: ignore[misc]  # 
     @statuses_streaming
     async def FreeEnergy(self, request: pb.FreeEnergyRequest, call: Call) -> AsyncGenerator[pb.FreeEnergyUpdate, None]:  # noqa: N802 - gRPC's name
         """Progress while samples are drawn, then the result."""
-        given = {"method": request.method or "auto"} | _set(request, "n", "seed") | _at(request)
+        wishes = _set(request, "n", "seed", "target_standard_error", "max_seconds")
+        given = {"method": request.method or "auto"} | wishes | _at(request)
         asked = parse(FreeEnergyRequest, given)
         estimating = estimate_free_energy(self._context, *_model(request), asked, self._seconds(call))
         async with aclosing(estimating) as updates:

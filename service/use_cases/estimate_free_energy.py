@@ -80,7 +80,7 @@ async def estimate_free_energy(
     """
     record = await resolve_version(context, model, ref)
     target, condition = target_of(record), resolve_condition(record, request.asked)
-    _check_method(record, request.method)
+    _check_samples(record, request)
     check_estimate(request.n, target.space, context.settings)
     seed = seed_or_new(request.seed)
     payload = {
@@ -142,9 +142,16 @@ def _accuracy(
     return {"accuracy": limits, "expected_samples": int(expected)}
 
 
-def _check_method(record: VersionRecord, method: str) -> None:
-    if method != "auto" and capabilities_of(record).sampling == "none":
-        msg = f"method {method!r} weighs samples, and family {record.model_spec['family']!r} has none; use 'auto'"
+def _check_samples(record: VersionRecord, request: FreeEnergyRequest) -> None:
+    """Nothing, where the family has samples or none are asked for."""
+    if capabilities_of(record).sampling != "none":
+        return
+    family = record.model_spec["family"]
+    if request.method != "auto":
+        msg = f"method {request.method!r} weighs samples, and family {family!r} has none; use 'auto'"
+        raise CapabilityMissingError(msg)
+    if request.target_standard_error is not None:
+        msg = f"target_standard_error asks for samples, and family {family!r} has none; leave it out"
         raise CapabilityMissingError(msg)
 
 

@@ -250,7 +250,7 @@ class CompletionChunk(_message.Message):
     def __init__(self, log_marginal: _Optional[_Union[Tensor, _Mapping]] = ..., standard_error: _Optional[_Union[Tensor, _Mapping]] = ..., effective_sample_size: _Optional[_Union[Tensor, _Mapping]] = ..., samples: _Optional[_Union[Tensor, _Mapping]] = ..., exact: _Optional[bool] = ..., seed: _Optional[int] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., condition: _Optional[_Mapping[str, float]] = ..., num_proposals: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class FreeEnergyRequest(_message.Message):
-    __slots__ = ("model", "method", "n", "seed", "beta", "condition")
+    __slots__ = ("model", "method", "n", "seed", "beta", "condition", "target_standard_error", "max_seconds")
     class ConditionEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -264,13 +264,17 @@ class FreeEnergyRequest(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    MAX_SECONDS_FIELD_NUMBER: _ClassVar[int]
     model: ModelReference
     method: str
     n: int
     seed: int
     beta: float
     condition: _containers.ScalarMap[str, float]
-    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., method: _Optional[str] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    target_standard_error: float
+    max_seconds: float
+    def __init__(self, model: _Optional[_Union[ModelReference, _Mapping]] = ..., method: _Optional[str] = ..., n: _Optional[int] = ..., seed: _Optional[int] = ..., beta: _Optional[float] = ..., condition: _Optional[_Mapping[str, float]] = ..., target_standard_error: _Optional[float] = ..., max_seconds: _Optional[float] = ...) -> None: ...
 
 class FreeEnergyUpdate(_message.Message):
     __slots__ = ("progress", "result")
@@ -281,15 +285,19 @@ class FreeEnergyUpdate(_message.Message):
     def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[FreeEnergyResult, _Mapping]] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("num_samples", "fraction")
+    __slots__ = ("num_samples", "fraction", "beta_f", "standard_error")
     NUM_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     FRACTION_FIELD_NUMBER: _ClassVar[int]
+    BETA_F_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
     num_samples: int
     fraction: float
-    def __init__(self, num_samples: _Optional[int] = ..., fraction: _Optional[float] = ...) -> None: ...
+    beta_f: float
+    standard_error: float
+    def __init__(self, num_samples: _Optional[int] = ..., fraction: _Optional[float] = ..., beta_f: _Optional[float] = ..., standard_error: _Optional[float] = ...) -> None: ...
 
 class Diagnostics(_message.Message):
-    __slots__ = ("num_samples", "effective_sample_size", "effective_sample_fraction", "pareto_k", "reliable", "warnings", "why")
+    __slots__ = ("num_samples", "effective_sample_size", "effective_sample_fraction", "pareto_k", "reliable", "warnings", "why", "target_standard_error", "target_reached")
     NUM_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_SAMPLE_FRACTION_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +305,8 @@ class Diagnostics(_message.Message):
     RELIABLE_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
+    TARGET_STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    TARGET_REACHED_FIELD_NUMBER: _ClassVar[int]
     num_samples: int
     effective_sample_size: float
     effective_sample_fraction: float
@@ -304,7 +314,9 @@ class Diagnostics(_message.Message):
     reliable: bool
     warnings: _containers.RepeatedScalarFieldContainer[str]
     why: str
-    def __init__(self, num_samples: _Optional[int] = ..., effective_sample_size: _Optional[float] = ..., effective_sample_fraction: _Optional[float] = ..., pareto_k: _Optional[float] = ..., reliable: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ..., why: _Optional[str] = ...) -> None: ...
+    target_standard_error: float
+    target_reached: bool
+    def __init__(self, num_samples: _Optional[int] = ..., effective_sample_size: _Optional[float] = ..., effective_sample_fraction: _Optional[float] = ..., pareto_k: _Optional[float] = ..., reliable: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ..., why: _Optional[str] = ..., target_standard_error: _Optional[float] = ..., target_reached: _Optional[bool] = ...) -> None: ...
 
 class Bound(_message.Message):
     __slots__ = ("beta_f", "standard_error")
