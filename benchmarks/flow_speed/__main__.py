@@ -75,8 +75,9 @@ def _title(rounds: int, threads: int) -> list[str]:
         "",
         "Regenerate with `make bench NAME=flow_speed`. Dimension 64, 8 couplings, networks with two hidden layers of "
         "64 and relu (ours with silu, the default, too), splines of 8 bins, batch 4,096, float32, "
-        f"{threads} threads; thousand rows a second, medians of {rounds} rounds in turns (lowest to highest), the ratios "
-        "within each round; sampling with ln q; a training step is one of Adam on the reverse Kullback-Leibler divergence. "
+        f"{threads} threads; thousand rows a second, medians of {rounds} rounds in turns (lowest to highest), the "
+        "ratios within each round; sampling with ln q; a training step is one of Adam on the reverse Kullback-Leibler "
+        "divergence. "
         f"{releases}.",
         "",
     ]

@@ -294,6 +294,19 @@ def test_free_energy_shows_estimate_truth_and_deviation(run: Run, service: Servi
         assert expected in ended.out
 
 
+def test_free_energy_asks_for_an_error_and_a_time(run: Run, service: Service) -> None:
+    evidence = {"num_samples": 900, "reliable": True, "target_standard_error": 0.01, "target_reached": False}
+    body = {"beta_f": -59.1, "standard_error": 0.02, "method": "importance", "diagnostics": evidence}
+    service.answer("POST /v1/models/m:freeEnergy", body | {"version": 1, "model": "m"})
+    ended = run("free-energy", "m", "--target-standard-error", "0.01:60")
+    assert ended.code == 0
+    assert "0.01 (not reached)" in ended.out
+    refused = run("free-energy", "m", "--target-standard-error", "soon")
+    assert refused.code == 2
+    assert "ERROR:SECONDS" in refused.err
+    assert run("free-energy", "m", "--target-standard-error", "0.1:2:3").code == 2
+
+
 def test_registry_and_zoo_are_tables(run: Run, service: Service) -> None:
     version = {"model": "m", "version": 2, "model_spec": {"family": "made"}, "aliases": ["production"]}
     service.answer("GET /v1/models", {"models": [{"model": "m", "latest_version": 2, "aliases": {"production": 2}}]})

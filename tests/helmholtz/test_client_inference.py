@@ -140,6 +140,13 @@ def test_free_energy_with_its_evidence_and_the_truth_beside_it(scripted: Scripte
     assert result.diagnostics.reliable
 
 
+def test_a_search_that_takes_longer_than_the_client_waits_has_its_time(scripted: Scripted) -> None:
+    client, requests, _ = scripted(httpx.Response(200, json={"beta_f": -1.0, "standard_error": 0.1, "method": "m"}))
+    client.free_energy("m", target_standard_error=0.01, max_seconds=200)
+    assert requests[0].headers["prefer"] == "wait=251"
+    assert requests[0].extensions["timeout"]["read"] == 251
+
+
 def test_an_unreliable_estimate_has_no_error_and_no_deviation(scripted: Scripted) -> None:
     body = {"beta_f": -1.0, "standard_error": None, "method": "importance", "exact": {"beta_f": -2.0}}
     client, _, _ = scripted(httpx.Response(200, json=body))
