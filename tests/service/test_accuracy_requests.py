@@ -6,7 +6,10 @@ from service.costs import CostModel, num_rows
 from zoo.specs.requests import FreeEnergyRequest
 
 ASKED = {"model": "m", "version": 1, "n": 1000}
-WISH = {"accuracy": {"target_standard_error": 0.01, "max_seconds": 8.0, "max_samples": 10**6}, "expected_samples": 50_000}
+WISH = {
+    "accuracy": {"target_standard_error": 0.01, "max_seconds": 8.0, "max_samples": 10**6},
+    "expected_samples": 50_000,
+}
 
 
 def test_the_cost_is_that_of_the_samples_expected_and_never_more_than_the_time_allowed() -> None:
