@@ -1,6 +1,6 @@
 """Sampling until an error is reached: no more than it takes, never longer than allowed, and the truth about it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 import numpy as np
@@ -8,20 +8,20 @@ import pytest
 import torch
 
 from tests.workers.tiny_models import TinyRegistry
-from workers.engine import accuracy
-from workers.engine.accuracy import Accuracy, Spent, drawn_until, what_was_missed
+from workers.engine.accuracy import Accuracy, DrawsRows, Spent, drawn_until, what_was_missed
 from workers.engine.models import WarmModels
 from workers.engine.operations import Engine
+from zoo.estimators.weights import Vector
 
 CPU = torch.device("cpu")
 LOOSE = {"max_seconds": 1e6, "max_samples": 10**8}
 
 
-def normal_draws(spread: float, tile: int = 500) -> tuple[list[np.ndarray], Callable[[int, int], Iterator[np.ndarray]]]:
+def normal_draws(spread: float, tile: int = 500) -> tuple[list[np.ndarray], DrawsRows]:
     """Rows of a request whose log-weights are normal numbers, each with a number of its own; and what was drawn."""
     drawn: list[np.ndarray] = []
 
-    def draw(start: int, stop: int) -> Iterator[np.ndarray]:
+    def draw(start: int, stop: int) -> Iterator[Vector]:
         for first in range(start, stop, tile):
             rows = np.random.default_rng(7).normal(0, spread, min(first + tile, stop))[first:]
             drawn.append(rows)
@@ -31,7 +31,7 @@ def normal_draws(spread: float, tile: int = 500) -> tuple[list[np.ndarray], Call
 
 
 def outcome(
-    draw: Callable[[int, int], Iterator[np.ndarray]], number: int, wish: Accuracy | None, method: str = "importance"
+    draw: DrawsRows, number: int, wish: Accuracy | None, method: str = "importance"
 ) -> tuple[list[dict[str, float]], Spent]:
     parts, drawing = [], drawn_until(draw, number, method, wish)
     while True:
@@ -80,7 +80,7 @@ def test_no_more_samples_than_are_allowed() -> None:
 
 def test_no_longer_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count()
-    monkeypatch.setattr(accuracy.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("workers.engine.accuracy.time.monotonic", lambda: float(next(ticks)))
     drawn, draw = normal_draws(1.0)
     _, spent = outcome(draw, 1000, Accuracy(1e-4, 12.0, 10**8))
     assert spent.ended == "time"
@@ -89,7 +89,7 @@ def test_no_longer_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_weights_that_are_all_zero_end_with_the_samples() -> None:
-    def draw(start: int, stop: int) -> Iterator[np.ndarray]:
+    def draw(start: int, stop: int) -> Iterator[Vector]:
         yield np.full(stop - start, -np.inf)
 
     parts, spent = outcome(draw, 100, Accuracy(0.1, 1e6, 5000))

@@ -96,7 +96,7 @@ class DenseConditioner(Conditioner):
 def _linear(
     h: Float[Tensor, "batch hidden"], weight: Float[Tensor, "output hidden"], bias: Float[Tensor, " output"]
 ) -> Float[Tensor, "batch output"]:
-    """W h + b; large results in one pass where the processor's library has it: otherwise the bias takes one of its own."""
+    """W h + b; large results in one pass where the processor's library has it: else the bias takes one of its own."""
     plain = torch.is_grad_enabled() or not h.is_cpu or h.dtype != torch.float32 or not _HAS_FUSED
     if plain or len(h) * len(weight) < _LARGE:
         return torch.addmm(bias, h, weight.t())
